@@ -1,0 +1,210 @@
+package market
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Category is the slug of a category ("mcp-server"). The catalogue of an instance is
+// the set of categories that its published agents name.
+type Category string
+
+// Account is a person, buyer and seller in one. E-mail addresses are unique per tenant
+// in the form that NormalizeEmail gives.
+type Account struct {
+	ID      AccountID `cbor:"id"`
+	Email   string    `cbor:"email"` // normalized
+	Name    string    `cbor:"name,omitempty"`
+	Created time.Time `cbor:"created"`
+}
+
+// Seller is who lists agents and is owed what they earn.
+type Seller struct {
+	ID      SellerID  `cbor:"id"`
+	Account AccountID `cbor:"account"`
+	Slug    string    `cbor:"slug"`
+	Name    string    `cbor:"name"`
+	Created time.Time `cbor:"created"`
+}
+
+// ListingState is where an agent stands on its way to the shelf.
+//
+//	draft → published ↔ paused
+//	        published ↔ suspended → removed
+//	draft | published | paused → archived
+//
+// The review states between draft and published come with moderation.
+type ListingState string
+
+const (
+	ListingDraft     ListingState = "draft"
+	ListingPublished ListingState = "published"
+	ListingPaused    ListingState = "paused"    // by its seller
+	ListingSuspended ListingState = "suspended" // by the operator, with a reason
+	ListingRemoved   ListingState = "removed"
+	ListingArchived  ListingState = "archived" // owners keep access
+)
+
+var listingMoves = moves[ListingState]{
+	ListingDraft:     {ListingPublished, ListingArchived},
+	ListingPublished: {ListingPaused, ListingSuspended, ListingArchived},
+	ListingPaused:    {ListingPublished, ListingArchived},
+	ListingSuspended: {ListingPublished, ListingRemoved},
+}
+
+// To returns the state after a move, or Conflict when the diagram has no such arrow.
+func (s ListingState) To(next ListingState) (ListingState, error) {
+	return listingMoves.to("listing", s, next)
+}
+
+// Agent is a listing: what is shown, found and sold. Its slug is the seed of every URL
+// of it and never changes; ExternalID names it in the registry it was imported from.
+type Agent struct {
+	ID         AgentID      `cbor:"id"`
+	Seller     SellerID     `cbor:"seller"`
+	Slug       string       `cbor:"slug"`
+	Name       string       `cbor:"name"`
+	Summary    string       `cbor:"summary,omitempty"` // one line of plain text
+	Category   Category     `cbor:"category"`
+	ExternalID string       `cbor:"ext,omitempty"` // "pypi:langchain-chroma", unique per tenant
+	Source     string       `cbor:"source,omitempty"`
+	Popularity int64        `cbor:"pop,omitempty"` // downloads per month where the source counts them
+	State      ListingState `cbor:"state"`
+	Offer      Offer        `cbor:"offer"`   // the way to buy it; several come with the catalogue in depth
+	Release    Release      `cbor:"release"` // the newest version
+	Created    time.Time    `cbor:"created"`
+	Updated    time.Time    `cbor:"updated"` // of the listing itself, as its source tells it
+}
+
+// Visible reports whether the public may see and buy the agent.
+func (a *Agent) Visible() bool { return a.State == ListingPublished }
+
+// Offer is a way to buy an agent. Price zero is free.
+type Offer struct {
+	ID      OfferID `cbor:"id"`
+	Price   Money   `cbor:"price"`
+	License bool    `cbor:"license,omitempty"` // a sale gives a licence key besides the download
+}
+
+// Release is a version of an agent with its file.
+type Release struct {
+	ID       ReleaseID `cbor:"id"`
+	Version  string    `cbor:"version,omitempty"`
+	File     File      `cbor:"file"`
+	Released time.Time `cbor:"released,omitzero"`
+}
+
+// File names bytes in the blob store and how a buyer gets to see them.
+type File struct {
+	Name   string `cbor:"name"`
+	SHA256 string `cbor:"sha256"` // lower-case hex; the blob's key
+	Size   int64  `cbor:"size"`   // bytes
+}
+
+// Blob records that a blob exists and belongs to this tenant. It is written in the
+// transaction that first names the blob, so that a replica mirrors the bytes before
+// the change that names them.
+type Blob struct {
+	SHA256 string `cbor:"sha256"`
+	Size   int64  `cbor:"size"`
+}
+
+// Limits of listing texts, in bytes of UTF-8.
+const (
+	MaxName    = 200
+	MaxSummary = 1_000
+	MaxSlug    = 80
+)
+
+// Slug makes a URL name of a text: lower-case ASCII letters and digits, runs of
+// anything else as one hyphen, at most MaxSlug bytes. It is empty for a text without
+// any letter or digit.
+func Slug(text string) string {
+	var b strings.Builder
+	gap := false
+	for _, r := range strings.ToLower(text) {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
+			gap = b.Len() > 0
+			continue
+		}
+		if b.Len()+2 > MaxSlug {
+			break
+		}
+		if gap {
+			b.WriteByte('-')
+			gap = false
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// CleanText makes one line of a text from outside: invalid UTF-8, control and
+// formatting characters (among them the invisible ones that hide instructions from a
+// reader) are dropped, white space is folded, and the ends are trimmed.
+func CleanText(s string) string {
+	var b strings.Builder
+	space := false
+	for _, r := range s {
+		switch {
+		case unicode.IsSpace(r):
+			space = b.Len() > 0
+		case r == utf8.RuneError || unicode.Is(unicode.C, r):
+		default:
+			if space {
+				b.WriteByte(' ')
+				space = false
+			}
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// NormalizeEmail checks an e-mail address typed by a person and returns the form that
+// is stored and compared: trimmed, the domain in lower case. Sub-addresses are kept.
+func NormalizeEmail(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	local, domain, ok := cutLast(s, "@")
+	domain = strings.ToLower(domain)
+	if !ok || local == "" || len(local) > 64 || len(s) > 254 || !validLocal(local) || !validDomain(domain) {
+		return "", FieldErrorf("email", "That is no complete e-mail address. It should look like name@example.com.")
+	}
+	return local + "@" + domain, nil
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+func validLocal(s string) bool {
+	for _, r := range s {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune(`()<>[]:;@\,"`, r) || unicode.Is(unicode.C, r) {
+			return false
+		}
+	}
+	return s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
+}
+
+func validDomain(s string) bool {
+	labels := strings.Split(s, ".")
+	if len(labels) < 2 && s != "localhost" {
+		return false
+	}
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+		for _, r := range l {
+			if r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,146 @@
+package market
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+)
+
+// EntitlementState follows what a line gives.
+//
+//	active ↔ suspended → revoked
+//	active → revoked
+type EntitlementState string
+
+const (
+	EntitlementActive    EntitlementState = "active"
+	EntitlementSuspended EntitlementState = "suspended"
+	EntitlementRevoked   EntitlementState = "revoked"
+)
+
+var entitlementMoves = moves[EntitlementState]{
+	EntitlementActive:    {EntitlementSuspended, EntitlementRevoked},
+	EntitlementSuspended: {EntitlementActive, EntitlementRevoked},
+}
+
+// To returns the state after a move, or Conflict.
+func (s EntitlementState) To(next EntitlementState) (EntitlementState, error) {
+	return entitlementMoves.to("entitlement", s, next)
+}
+
+// Entitlement is what a paid line gives its buyer: the release's file, and a licence
+// when the offer says so. There is one per line.
+type Entitlement struct {
+	ID       EntitlementID    `cbor:"id"`
+	Order    OrderID          `cbor:"order"`
+	Line     LineID           `cbor:"line"`
+	Checkout CheckoutID       `cbor:"checkout"`
+	Agent    AgentID          `cbor:"agent"`
+	Email    string           `cbor:"email"`
+	State    EntitlementState `cbor:"state"`
+	License  LicenseID        `cbor:"license,omitempty"`
+	Granted  time.Time        `cbor:"granted"`
+}
+
+// LicenseState follows a licence key.
+//
+//	active ↔ suspended;  active → expired → active (renewed)
+//	active | suspended | expired → revoked
+type LicenseState string
+
+const (
+	LicenseActive    LicenseState = "active"
+	LicenseSuspended LicenseState = "suspended"
+	LicenseExpired   LicenseState = "expired"
+	LicenseRevoked   LicenseState = "revoked"
+)
+
+var licenseMoves = moves[LicenseState]{
+	LicenseActive:    {LicenseSuspended, LicenseExpired, LicenseRevoked},
+	LicenseSuspended: {LicenseActive, LicenseRevoked},
+	LicenseExpired:   {LicenseActive, LicenseRevoked},
+}
+
+// To returns the state after a move, or Conflict.
+func (s LicenseState) To(next LicenseState) (LicenseState, error) {
+	return licenseMoves.to("license", s, next)
+}
+
+// License is a key that software asks about. It is looked up by KeyHash, so that no
+// scan of an index shows keys; Key is kept for the receipt page of its owner.
+type License struct {
+	ID          LicenseID     `cbor:"id"`
+	Entitlement EntitlementID `cbor:"entitlement"`
+	Agent       AgentID       `cbor:"agent"`
+	Key         string        `cbor:"key"`
+	KeyHash     string        `cbor:"hash"` // HashLicenseKey(Key)
+	State       LicenseState  `cbor:"state"`
+	Issued      time.Time     `cbor:"issued"`
+}
+
+// licenseKeyChars of an alphabet of 32 carry 140 random bits (RELIABILITY case 54 asks
+// for 128).
+const (
+	licenseKeyPrefix = "SOUK"
+	licenseKeyGroups = 7
+)
+
+// NewLicenseKey draws a key: "SOUK-7K3M-92QX-…", seven groups of four characters of
+// Crockford's alphabet, which has no I, L, O and U to be misread.
+func NewLicenseKey() string {
+	var raw [20]byte
+	rand.Read(raw[:])
+	text := strings.ToUpper(crockford.EncodeToString(raw[:]))[:4*licenseKeyGroups]
+	groups := []string{licenseKeyPrefix}
+	for ; text != ""; text = text[4:] {
+		groups = append(groups, text[:4])
+	}
+	return strings.Join(groups, "-")
+}
+
+// NormalizeLicenseKey forgives what people do to keys (case, spaces, missing hyphens,
+// O for 0, I and L for 1) and reports whether the rest has a key's form.
+func NormalizeLicenseKey(s string) (string, bool) {
+	var b strings.Builder
+	for _, r := range strings.ToUpper(s) {
+		switch {
+		case r == '-' || r == ' ' || r == '\t' || r == '\n' || r == '\r':
+			continue
+		case b.Len() >= len(licenseKeyPrefix) && r == 'O':
+			r = '0'
+		case b.Len() >= len(licenseKeyPrefix) && (r == 'I' || r == 'L'):
+			r = '1'
+		}
+		if b.Len() >= len(licenseKeyPrefix)+4*licenseKeyGroups {
+			return "", false
+		}
+		b.WriteRune(r)
+	}
+	text, ok := strings.CutPrefix(b.String(), licenseKeyPrefix)
+	if !ok || len(text) != 4*licenseKeyGroups || strings.Trim(text, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") != "" {
+		return "", false
+	}
+	groups := []string{licenseKeyPrefix}
+	for ; text != ""; text = text[4:] {
+		groups = append(groups, text[:4])
+	}
+	return strings.Join(groups, "-"), true
+}
+
+// HashLicenseKey is the SHA-256 of a normalized key in lower-case hex. A plain hash is
+// enough: the key itself has 140 random bits.
+func HashLicenseKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+// NewOrderNumber draws the number people use for a checkout: "S-7K3M-92QX", 40 random
+// bits. It names, and gives no access.
+func NewOrderNumber() string {
+	var raw [5]byte
+	rand.Read(raw[:])
+	text := strings.ToUpper(crockford.EncodeToString(raw[:]))
+	return "S-" + text[:4] + "-" + text[4:]
+}
