@@ -1,0 +1,438 @@
+// Package blob keeps large bytes, release files and images, outside the store: each
+// blob is one file named by the SHA-256 of its content.
+//
+// It promises that a blob is whole or absent whatever happens to the process or the
+// machine, that it is on disk when Put or PutMany returns, and that it never changes,
+// so it can be mirrored once and cached for ever. Content that is put twice is kept
+// once.
+//
+// It leaves to others who may read a blob, which blobs a record still names
+// (market.Blob), and the exclusion of a second process: a directory belongs to one
+// process at a time, which the store's lock on the same data directory gives.
+//
+// # Layout
+//
+//	DIR/ab/abcd…      a blob: 64 lower-case hex digits, in the folder of the first two
+//	DIR/tmp/put-…     a blob being written; left over only by a crash, removed by Open
+//
+// A file appears under its name only by a rename after its bytes were synced, and the
+// folder is synced before anyone is told. So a crash leaves at most temporaries.
+package blob
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"iter"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// Sum is the SHA-256 of a blob's content and the blob's only name. Being an array, it
+// can't hold a path: everything that comes from outside goes through ParseSum.
+type Sum [sha256.Size]byte
+
+// SumOf returns the name that content has or would have.
+func SumOf(content []byte) Sum { return sha256.Sum256(content) }
+
+// ParseSum reads 64 lower-case hexadecimal digits and nothing else: each blob has one
+// spelling. Errors: Invalid.
+func ParseSum(s string) (Sum, error) {
+	var sum Sum
+	if len(s) != hex.EncodedLen(len(sum)) {
+		return Sum{}, market.Errorf(market.Invalid, "A SHA-256 has 64 hexadecimal digits.")
+	}
+	if _, err := hex.Decode(sum[:], []byte(s)); err != nil || sum.String() != s {
+		return Sum{}, market.Errorf(market.Invalid, "A SHA-256 is written in the digits 0-9 and a-f.")
+	}
+	return sum, nil
+}
+
+// String returns 64 lower-case hexadecimal digits.
+func (s Sum) String() string { return hex.EncodeToString(s[:]) }
+
+// Ref names a blob and says how long it is, in bytes.
+type Ref struct {
+	Sum  Sum
+	Size int64
+}
+
+// ErrDamaged marks a blob whose content doesn't hash to its name any more.
+var ErrDamaged = errors.New("damaged")
+
+// Store is a directory of blobs. Its methods may be called at the same time.
+type Store struct {
+	dir string
+	tmp string
+}
+
+const (
+	dirMode  = 0o700
+	tmpName  = "tmp"
+	tmpStart = "put-"
+	copySize = 128 << 10
+)
+
+// Open opens the store in dir, makes it when it isn't there, and removes what a crash
+// left half written.
+func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir, tmp: filepath.Join(dir, tmpName)}
+	if err := s.makeFolders(); err != nil {
+		return nil, fmt.Errorf("blob: opening %s: %w", dir, err)
+	}
+	if err := s.removeTemporaries(); err != nil {
+		return nil, fmt.Errorf("blob: opening %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// makeFolders makes every shard at once, so that Put never has a new folder to sync.
+func (s *Store) makeFolders() error {
+	if err := os.MkdirAll(s.tmp, dirMode); err != nil {
+		return err
+	}
+	for i := range 256 {
+		err := os.Mkdir(filepath.Join(s.dir, shard(byte(i))), dirMode)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return syncEach([]string{s.dir, filepath.Dir(s.dir)})
+}
+
+func (s *Store) removeTemporaries() error {
+	left, err := os.ReadDir(s.tmp)
+	if err != nil {
+		return err
+	}
+	for _, entry := range left {
+		if err := os.Remove(filepath.Join(s.tmp, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func shard(first byte) string { return hex.EncodeToString([]byte{first}) }
+
+func (s *Store) folder(sum Sum) string { return filepath.Join(s.dir, shard(sum[0])) }
+
+func (s *Store) path(sum Sum) string { return filepath.Join(s.folder(sum), sum.String()) }
+
+// Put keeps what r gives until EOF, at most limit bytes, and returns its name; the blob
+// is on disk then. Errors: TooLarge over the limit, Unavailable when the disk refuses
+// (full, failing), the context's error, or r's own error; nothing is kept then.
+func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (Ref, error) {
+	f, err := os.CreateTemp(s.tmp, tmpStart)
+	if err != nil {
+		return Ref{}, diskError(err)
+	}
+	defer os.Remove(f.Name()) // fails when the rename has taken it, as it should
+	defer f.Close()
+	ref, err := copyHashed(ctx, f, r, limit)
+	if err != nil {
+		return Ref{}, err
+	}
+	if err := s.publish(f, ref); err != nil {
+		return Ref{}, diskError(err)
+	}
+	return ref, nil
+}
+
+// publish makes the temporary f the blob ref, unless there is one. The folder is synced
+// in both cases: the one that is there may be another Put's, not yet synced.
+func (s *Store) publish(f *os.File, ref Ref) error {
+	if !s.holds(ref) {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		if err := os.Rename(f.Name(), s.path(ref.Sum)); err != nil {
+			return err
+		}
+	}
+	return syncEach([]string{s.folder(ref.Sum)})
+}
+
+// holds reports whether ref is there with its whole length. A file of another length is
+// damaged, and a Put may replace it.
+func (s *Store) holds(ref Ref) bool {
+	info, err := os.Lstat(s.path(ref.Sum))
+	return err == nil && info.Mode().IsRegular() && info.Size() == ref.Size
+}
+
+func copyHashed(ctx context.Context, f *os.File, r io.Reader, limit int64) (Ref, error) {
+	limit = min(max(limit, 0), math.MaxInt64-1)
+	src := &source{ctx: ctx, r: r}
+	h := sha256.New()
+	n, err := io.CopyBuffer(io.MultiWriter(f, h), io.LimitReader(src, limit+1), make([]byte, copySize))
+	switch {
+	case src.err != nil:
+		return Ref{}, fmt.Errorf("blob: reading what to put: %w", src.err)
+	case err != nil:
+		return Ref{}, diskError(err)
+	case n > limit:
+		return Ref{}, market.Errorf(market.TooLarge, "This file is too large: at most %s are accepted.", bytesText(limit))
+	}
+	return Ref{Sum: sumOf(h), Size: n}, nil
+}
+
+func sumOf(h hash.Hash) (sum Sum) {
+	h.Sum(sum[:0])
+	return sum
+}
+
+// source reads r until the context ends, and keeps r's failure apart from the disk's.
+type source struct {
+	ctx context.Context
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		s.err = err
+		return 0, err
+	}
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// PutMany keeps many small blobs at thousands a second: it syncs a whole batch with a
+// few calls where Put syncs each. refs[i] names blobs[i], and all are on disk when it
+// returns without error. After an error some may have been kept; putting them again is
+// harmless. The caller bounds the batch: each blob is a file until the sync.
+func (s *Store) PutMany(ctx context.Context, blobs [][]byte) (refs []Ref, err error) {
+	b := batch{store: s, seen: make(map[Sum]bool, len(blobs))}
+	defer b.discard()
+	if b.barrier, err = openBarrier(s.dir); err != nil {
+		return nil, diskError(err)
+	}
+	defer b.barrier.close()
+	refs = make([]Ref, 0, len(blobs))
+	for _, content := range blobs {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("blob: putting many: %w", err)
+		}
+		ref := Ref{Sum: SumOf(content), Size: int64(len(content))}
+		if err := b.add(ref, content); err != nil {
+			return nil, diskError(err)
+		}
+		refs = append(refs, ref)
+	}
+	if err := b.publish(); err != nil {
+		return nil, diskError(err)
+	}
+	return refs, nil
+}
+
+// batch is a PutMany at work: its temporaries and the names they will have.
+type batch struct {
+	store   *Store
+	barrier *barrier
+	seen    map[Sum]bool
+	temps   []string // parallel to names
+	names   []string
+}
+
+func (b *batch) add(ref Ref, content []byte) error {
+	if b.seen[ref.Sum] {
+		return nil
+	}
+	b.seen[ref.Sum] = true
+	if b.store.holds(ref) {
+		return nil
+	}
+	f, err := os.CreateTemp(b.store.tmp, tmpStart)
+	if err != nil {
+		return err
+	}
+	b.temps = append(b.temps, f.Name())
+	b.names = append(b.names, b.store.path(ref.Sum))
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+func (b *batch) publish() error {
+	if err := b.barrier.sync(b.temps); err != nil {
+		return err
+	}
+	for i, temp := range b.temps {
+		if err := os.Rename(temp, b.names[i]); err != nil {
+			return err
+		}
+	}
+	b.temps = nil
+	return b.barrier.sync(b.folders())
+}
+
+// folders lists the shards of every blob asked for, also of those that were there: they
+// may be a concurrent Put's, not yet synced.
+func (b *batch) folders() []string {
+	var touched [256]bool
+	for sum := range b.seen {
+		touched[sum[0]] = true
+	}
+	var folders []string
+	for i, yes := range touched {
+		if yes {
+			folders = append(folders, filepath.Join(b.store.dir, shard(byte(i))))
+		}
+	}
+	return folders
+}
+
+// discard removes the temporaries of a batch that failed.
+func (b *batch) discard() {
+	for _, temp := range b.temps {
+		os.Remove(temp)
+	}
+}
+
+// File is an open blob, for reading. It is the *os.File itself, so that
+// http.ServeContent sends it from the kernel (sendfile) and serves ranges.
+type File struct {
+	*os.File
+	ref Ref
+}
+
+// Ref names the blob.
+func (f *File) Ref() Ref { return f.ref }
+
+// Size is the blob's length in bytes.
+func (f *File) Size() int64 { return f.ref.Size }
+
+// Open opens a blob for reading; the caller closes it. The content is not hashed, see
+// Verify. Errors: NotFound.
+func (s *Store) Open(ctx context.Context, sum Sum) (*File, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("blob: opening %s: %w", sum, err)
+	}
+	f, err := os.Open(s.path(sum))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, market.Errorf(market.NotFound, "This file is not here.").Because(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("blob: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("blob: %w", err)
+	}
+	return &File{File: f, ref: Ref{Sum: sum, Size: info.Size()}}, nil
+}
+
+// Has reports whether the blob is there.
+func (s *Store) Has(ctx context.Context, sum Sum) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("blob: looking for %s: %w", sum, err)
+	}
+	_, err := os.Lstat(s.path(sum))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("blob: %w", err)
+	}
+	return true, nil
+}
+
+// Verify reads the whole blob and compares its hash with its name. Errors: NotFound, or
+// one that names the file and wraps ErrDamaged.
+func (s *Store) Verify(ctx context.Context, sum Sum) error {
+	f, err := s.Open(ctx, sum)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, &source{ctx: ctx, r: f.File}, make([]byte, copySize)); err != nil {
+		return fmt.Errorf("blob: verifying %s: %w", f.Name(), err)
+	}
+	if found := sumOf(h); found != sum {
+		return fmt.Errorf("blob: %s is %w: its content hashes to %s", f.Name(), ErrDamaged, found)
+	}
+	return nil
+}
+
+// All yields every blob in the order of the sums. Blobs put meanwhile may be missing. A
+// file that is no blob is yielded as an error that names it, and the walk goes on.
+func (s *Store) All() iter.Seq2[Ref, error] {
+	return func(yield func(Ref, error) bool) {
+		for i := range 256 {
+			if !s.eachIn(byte(i), yield) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) eachIn(first byte, yield func(Ref, error) bool) bool {
+	folder := filepath.Join(s.dir, shard(first))
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return yield(Ref{}, fmt.Errorf("blob: %w", err))
+	}
+	for _, entry := range entries {
+		ref, err := refOf(entry, first)
+		if err != nil {
+			err = fmt.Errorf("blob: %s: %w", filepath.Join(folder, entry.Name()), err)
+		}
+		if !yield(ref, err) {
+			return false
+		}
+	}
+	return true
+}
+
+func refOf(entry fs.DirEntry, first byte) (Ref, error) {
+	sum, err := ParseSum(entry.Name())
+	if err != nil || sum[0] != first || !entry.Type().IsRegular() {
+		return Ref{}, errors.New("not a blob")
+	}
+	info, err := entry.Info()
+	if err != nil {
+		return Ref{}, err
+	}
+	return Ref{Sum: sum, Size: info.Size()}, nil
+}
+
+// syncEach makes the content of each file, or the names in each folder, durable.
+func syncEach(paths []string) error {
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func diskError(err error) error {
+	return market.Errorf(market.Unavailable, "Files can't be stored at the moment. Please try again later.").
+		Because(fmt.Errorf("blob: %w", err))
+}
+
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.4g MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.4g KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -1,0 +1,509 @@
+package blob
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+func open(t testing.TB, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func put(t testing.TB, s *Store, content string) Ref {
+	t.Helper()
+	ref, err := s.Put(context.Background(), strings.NewReader(content), int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func all(t testing.TB, s *Store) []Ref {
+	t.Helper()
+	var refs []Ref
+	for ref, err := range s.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, ref)
+	}
+	return refs
+}
+
+func temporaries(t testing.TB, s *Store) int {
+	t.Helper()
+	entries, err := os.ReadDir(s.tmp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// checkWhole verifies every blob and that nothing half written is left.
+func checkWhole(t testing.TB, s *Store) {
+	t.Helper()
+	for _, ref := range all(t, s) {
+		if err := s.Verify(context.Background(), ref.Sum); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := temporaries(t, s); n != 0 {
+		t.Errorf("%d temporaries are left", n)
+	}
+}
+
+func TestPutAndOpen(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, filepath.Join(t.TempDir(), "data", "blobs"))
+	for _, content := range []string{"", "hello", strings.Repeat("souk", 1<<18)} {
+		ref := put(t, s, content)
+		if want := SumOf([]byte(content)); ref.Sum != want || ref.Size != int64(len(content)) {
+			t.Fatalf("Put returned %v, want %s and %d bytes", ref, want, len(content))
+		}
+		f, err := s.Open(ctx, ref.Sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(f)
+		f.Close()
+		if err != nil || string(got) != content || f.Size() != ref.Size || f.Ref() != ref {
+			t.Fatalf("read %d bytes, size %d, %v, want %d", len(got), f.Size(), err, len(content))
+		}
+		if has, err := s.Has(ctx, ref.Sum); !has || err != nil {
+			t.Errorf("Has = %v, %v", has, err)
+		}
+	}
+	checkWhole(t, s)
+}
+
+func TestPermissions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "blobs")
+	s := open(t, dir)
+	ref := put(t, s, "secret release")
+	if _, err := s.PutMany(context.Background(), [][]byte{[]byte("many")}); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		want := os.FileMode(0o600)
+		if d.IsDir() {
+			want = 0o700
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has, _ := s.Has(context.Background(), ref.Sum); !has {
+		t.Error("the blob is gone")
+	}
+}
+
+func TestPutLimit(t *testing.T) {
+	for _, c := range []struct {
+		size, limit int
+		ok          bool
+	}{
+		{0, 0, true}, {1, 0, false}, {1, -5, false}, {10, 10, true}, {11, 10, false},
+		{3 * copySize, 3*copySize - 1, false}, {3 * copySize, 3 * copySize, true},
+	} {
+		s := open(t, t.TempDir())
+		_, err := s.Put(context.Background(), strings.NewReader(strings.Repeat("x", c.size)), int64(c.limit))
+		if c.ok != (err == nil) || (!c.ok && !market.Is(err, market.TooLarge)) {
+			t.Errorf("%d bytes with limit %d: %v", c.size, c.limit, err)
+		}
+		if n := len(all(t, s)); (n == 1) != c.ok {
+			t.Errorf("%d bytes with limit %d: %d blobs kept", c.size, c.limit, n)
+		}
+		checkWhole(t, s)
+	}
+	s := open(t, t.TempDir())
+	if _, err := s.Put(context.Background(), strings.NewReader("all"), 1<<63-1); err != nil {
+		t.Errorf("the largest limit: %v", err)
+	}
+}
+
+func TestPutKeepsNothingOfAFailedRead(t *testing.T) {
+	s := open(t, t.TempDir())
+	broken := errors.New("connection lost")
+	r := io.MultiReader(strings.NewReader("half of it"), iotest.ErrReader(broken))
+	if _, err := s.Put(context.Background(), r, 1<<20); !errors.Is(err, broken) {
+		t.Errorf("got %v, want the reader's error", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := s.Put(ctx, strings.NewReader("late"), 1<<20); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	if _, err := s.PutMany(ctx, [][]byte{[]byte("late")}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	if n := len(all(t, s)); n != 0 {
+		t.Errorf("%d blobs kept, want none", n)
+	}
+	checkWhole(t, s)
+}
+
+func TestPutDoesNotRewrite(t *testing.T) {
+	s := open(t, t.TempDir())
+	ref := put(t, s, "the same")
+	before, err := os.Stat(s.path(ref.Sum))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "the same")
+	if _, err := s.PutMany(context.Background(), [][]byte{[]byte("the same")}); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(s.path(ref.Sum))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !os.SameFile(before, after) {
+		t.Error("the file was replaced")
+	}
+	checkWhole(t, s)
+}
+
+func TestPutRepairsATruncatedBlob(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, again := range []func() error{
+		func() error { _, err := s.Put(context.Background(), strings.NewReader("content"), 100); return err },
+		func() error { _, err := s.PutMany(context.Background(), [][]byte{[]byte("content")}); return err },
+	} {
+		ref := put(t, s, "content")
+		if err := os.Truncate(s.path(ref.Sum), 3); err != nil {
+			t.Fatal(err)
+		}
+		if err := again(); err != nil {
+			t.Fatal(err)
+		}
+		checkWhole(t, s)
+	}
+}
+
+func TestConcurrentPutsOfTheSameContent(t *testing.T) {
+	s := open(t, t.TempDir())
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			content := []byte("shared content " + fmt.Sprint(i%2))
+			if _, err := s.Put(context.Background(), bytes.NewReader(content), 100); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.PutMany(context.Background(), [][]byte{content, content}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(all(t, s)); n != 2 {
+		t.Errorf("%d blobs, want 2", n)
+	}
+	checkWhole(t, s)
+}
+
+func TestPutMany(t *testing.T) {
+	s := open(t, t.TempDir())
+	there := put(t, s, "blob 7")
+	for _, n := range []int{0, 1, 8, 500} { // below and above the number that is synced one by one
+		blobs := make([][]byte, n)
+		for i := range blobs {
+			blobs[i] = fmt.Appendf(nil, "blob %d", i-i%2) // every second one is a repeat
+		}
+		refs, err := s.PutMany(context.Background(), blobs)
+		if err != nil || len(refs) != n {
+			t.Fatalf("%d blobs: %d refs, %v", n, len(refs), err)
+		}
+		for i, ref := range refs {
+			if want := (Ref{SumOf(blobs[i]), int64(len(blobs[i]))}); ref != want {
+				t.Fatalf("refs[%d] = %v, want %v", i, ref, want)
+			}
+		}
+	}
+	if got, want := len(all(t, s)), 251; got != want {
+		t.Errorf("%d blobs, want %d", got, want)
+	}
+	if !slices.ContainsFunc(all(t, s), func(r Ref) bool { return r == there }) {
+		t.Error("the blob that was there is gone")
+	}
+	checkWhole(t, s)
+}
+
+func TestAllIsSortedAndNamesForeignFiles(t *testing.T) {
+	s := open(t, t.TempDir())
+	for i := range 300 {
+		put(t, s, fmt.Sprint("number ", i))
+	}
+	refs := all(t, s)
+	if len(refs) != 300 {
+		t.Fatalf("%d blobs, want 300", len(refs))
+	}
+	if !slices.IsSortedFunc(refs, func(a, b Ref) int { return bytes.Compare(a.Sum[:], b.Sum[:]) }) {
+		t.Error("not in the order of the sums")
+	}
+	misplaced := filepath.Join(s.dir, shard(refs[0].Sum[0]+1), refs[0].Sum.String())
+	foreign := filepath.Join(s.dir, "00", "notes.txt")
+	for _, path := range []string{misplaced, foreign} {
+		if err := os.WriteFile(path, []byte("?"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var errs []string
+	good := 0
+	for _, err := range s.All() {
+		if err != nil {
+			errs = append(errs, err.Error())
+		} else {
+			good++
+		}
+	}
+	if text := strings.Join(errs, "\n"); good != 300 || len(errs) != 2 ||
+		!strings.Contains(text, misplaced) || !strings.Contains(text, foreign) {
+		t.Errorf("%d blobs and errors:\n%s", good, text)
+	}
+	for range s.All() {
+		break
+	}
+}
+
+func TestMissing(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, t.TempDir())
+	sum := SumOf([]byte("never put"))
+	if _, err := s.Open(ctx, sum); !market.Is(err, market.NotFound) {
+		t.Errorf("Open: %v, want NotFound", err)
+	}
+	if err := s.Verify(ctx, sum); !market.Is(err, market.NotFound) {
+		t.Errorf("Verify: %v, want NotFound", err)
+	}
+	if has, err := s.Has(ctx, sum); has || err != nil {
+		t.Errorf("Has = %v, %v", has, err)
+	}
+}
+
+func TestVerifyNamesADamagedFile(t *testing.T) {
+	s := open(t, t.TempDir())
+	put(t, s, "sound")
+	ref := put(t, s, "about to rot")
+	path := s.path(ref.Sum)
+	if err := os.WriteFile(path, []byte("about to rut"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Verify(context.Background(), ref.Sum)
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v, want ErrDamaged with %s", err, path)
+	}
+	if market.Is(err, market.NotFound) {
+		t.Error("damage is reported as absence")
+	}
+}
+
+func TestParseSumIsStrict(t *testing.T) {
+	good := SumOf([]byte("x")).String()
+	sum, err := ParseSum(good)
+	if err != nil || sum.String() != good {
+		t.Fatalf("ParseSum(%q) = %s, %v", good, sum, err)
+	}
+	for _, bad := range []string{
+		"", "ab", good[:63], good + "0", strings.ToUpper(good), " " + good[1:], good[:63] + "\n", good[:63] + "g",
+		"../../../../../../../../../../../../../../../../etc/passwd\x00\x00\x00\x00\x00",
+		strings.Repeat("../", 21) + "x", "0x" + good[2:], strings.Repeat("é", 32),
+	} {
+		if _, err := ParseSum(bad); !market.Is(err, market.Invalid) {
+			t.Errorf("ParseSum(%q): %v, want Invalid", bad, err)
+		}
+	}
+}
+
+func FuzzParseSum(f *testing.F) {
+	f.Add(SumOf(nil).String())
+	f.Add("../../etc/passwd")
+	f.Fuzz(func(t *testing.T, s string) {
+		sum, err := ParseSum(s)
+		if err == nil && (sum.String() != s || filepath.Base(s) != s || len(s) != 64) {
+			t.Errorf("%q passed as %s", s, sum)
+		}
+	})
+}
+
+func TestOpenRemovesLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	kept := put(t, s, "acknowledged")
+	for i := range 3 {
+		path := filepath.Join(s.tmp, fmt.Sprint(tmpStart, i))
+		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, dir)
+	checkWhole(t, s)
+	if refs := all(t, s); len(refs) != 1 || refs[0] != kept {
+		t.Errorf("blobs after reopening: %v, want %v", refs, kept)
+	}
+}
+
+func TestDiskRefusal(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := os.RemoveAll(s.tmp); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(context.Background(), strings.NewReader("x"), 1); !market.Is(err, market.Unavailable) {
+		t.Errorf("Put: %v, want Unavailable", err)
+	}
+	if _, err := s.PutMany(context.Background(), [][]byte{{1}}); !market.Is(err, market.Unavailable) {
+		t.Errorf("PutMany: %v, want Unavailable", err)
+	}
+}
+
+// TestKilledProcess kills a process that puts as fast as it can: every blob it
+// acknowledged is there, and none is half there.
+func TestKilledProcess(t *testing.T) {
+	if dir := os.Getenv("SOUK_BLOB_VICTIM"); dir != "" {
+		putUntilKilled(dir)
+	}
+	dir := t.TempDir()
+	for round := range 5 {
+		acknowledged := runVictim(t, dir, 40*(round+1))
+		s := open(t, dir)
+		for _, text := range acknowledged {
+			sum, err := ParseSum(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Verify(context.Background(), sum); err != nil {
+				t.Errorf("acknowledged, but: %v", err)
+			}
+		}
+		checkWhole(t, s)
+	}
+}
+
+// runVictim kills the process after it has acknowledged n blobs, and returns those.
+func runVictim(t *testing.T, dir string, n int) (acknowledged []string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledProcess$")
+	cmd.Env = append(os.Environ(), "SOUK_BLOB_VICTIM="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for len(acknowledged) < n && lines.Scan() {
+		acknowledged = append(acknowledged, lines.Text())
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	if len(acknowledged) < n {
+		t.Fatalf("the process ended by itself after %d blobs", len(acknowledged))
+	}
+	return acknowledged
+}
+
+func putUntilKilled(dir string) {
+	s, err := Open(dir)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	var wg sync.WaitGroup
+	for worker := range 3 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				seed := fmt.Sprintf("%d %d %d ", os.Getpid(), worker, i)
+				blobs := make([][]byte, 10)
+				for j := range blobs {
+					blobs[j] = fmt.Append([]byte(seed), j)
+				}
+				refs, err := s.PutMany(context.Background(), blobs)
+				one, errOne := s.Put(context.Background(), strings.NewReader(strings.Repeat(seed, 5000)), 1<<20)
+				if err := errors.Join(err, errOne); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					os.Exit(1)
+				}
+				for _, ref := range append(refs, one) {
+					fmt.Println(ref.Sum)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestServeContent(t *testing.T) {
+	s := open(t, t.TempDir())
+	content := strings.Repeat("0123456789", 50_000)
+	ref := put(t, s, content)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, err := s.Open(r.Context(), ref.Sum)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer f.Close()
+		w.Header().Set("ETag", `"`+ref.Sum.String()+`"`)
+		http.ServeContent(w, r, "release.zip", time.Time{}, f)
+	}))
+	defer server.Close()
+	for _, c := range []struct {
+		rng, want string
+		status    int
+	}{
+		{"", content, 200},
+		{"bytes=499995-", content[499_995:], 206},
+		{"bytes=10-19", content[10:20], 206},
+		{"bytes=500000-", "", 416},
+	} {
+		req, err := http.NewRequest("GET", server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.rng != "" {
+			req.Header.Set("Range", c.rng)
+		}
+		resp, err := server.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || (c.want != "" && string(got) != c.want) {
+			t.Errorf("range %q: status %d, %d bytes, %v", c.rng, resp.StatusCode, len(got), err)
+		}
+	}
+}
