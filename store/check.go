@@ -1,0 +1,244 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// CheckOptions of Check.
+type CheckOptions struct {
+	// Blob reports what is wrong with a blob (missing, another size); nil skips blobs.
+	Blob func(sha256 string, size int64) error
+	// Progress is called now and then with the number of keys read; nil for none.
+	Progress func(keys int)
+}
+
+// Report is what Check found.
+type Report struct {
+	LSN      LSN
+	Keys     int
+	Records  map[string]int // by table
+	Problems []string       // the first maxProblems of them, each a sentence
+	More     int            // problems beyond those
+}
+
+// OK reports whether the database is whole.
+func (r *Report) OK() bool { return len(r.Problems) == 0 }
+
+const maxProblems = 100
+
+func (r *Report) problem(format string, args ...any) {
+	if len(r.Problems) == maxProblems {
+		r.More++
+		return
+	}
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+// tables are all tables, in the order of their declaration.
+var tables []anyTable
+
+// anyTable is a table whatever its record type.
+type anyTable interface {
+	tableName() string
+	tableNumber() tableID
+	// check verifies a tenant's records, index entries and counts.
+	check(c *checker, r *reader)
+	// decodeRecord returns a stored record as a value to print.
+	decodeRecord(b []byte) (any, error)
+}
+
+func tableByID(id tableID) anyTable {
+	for _, t := range tables {
+		if t.tableNumber() == id {
+			return t
+		}
+	}
+	return nil
+}
+
+type checker struct {
+	ctx    context.Context
+	opts   CheckOptions
+	report *Report
+}
+
+func (c *checker) step() bool {
+	c.report.Keys++
+	if c.report.Keys%4096 != 0 {
+		return true
+	}
+	if c.opts.Progress != nil {
+		c.opts.Progress(c.report.Keys)
+	}
+	return c.ctx.Err() == nil
+}
+
+// Check verifies the whole database at one snapshot: the change log has no holes, every
+// key belongs to a table and every record decodes, indexes and counts match records,
+// and the invariants of the market hold (see checkMarket). The error is for a check
+// that couldn't be finished; what is wrong with the data is in the report.
+func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
+	snap, err := db.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	c := &checker{ctx, o, &Report{LSN: snap.lsn, Records: map[string]int{}}}
+	c.checkLog(snap)
+	tenants, err := c.checkKeys(snap)
+	if err != nil {
+		return c.report, err
+	}
+	for _, tenant := range tenants {
+		r := &reader{from: snap.snap, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}
+		for _, t := range tables {
+			t.check(c, r)
+		}
+		if err := c.checkMarket(&ReadTx{*r}); err != nil {
+			return c.report, err
+		}
+	}
+	return c.report, ctx.Err()
+}
+
+// checkLog verifies that the log's entries follow each other up to the snapshot's LSN.
+func (c *checker) checkLog(snap *Snapshot) {
+	it, err := snap.snap.NewIter(&pebble.IterOptions{LowerBound: logPrefix, UpperBound: logEnd})
+	if err != nil {
+		c.report.problem("The change log can't be read: %v.", err)
+		return
+	}
+	defer it.Close()
+	var last LSN
+	for ok := it.First(); ok && c.step(); ok = it.Next() {
+		lsn := LSN(tupleUint(it.Key()[len(logPrefix):]))
+		if last != 0 && lsn != last+1 {
+			c.report.problem("The change log jumps from %d to %d.", last, lsn)
+		}
+		last = lsn
+		if _, err := parseLogEntry(lsn, it.Value()); err != nil {
+			c.report.problem("%v.", err)
+		}
+	}
+	if err := it.Error(); err != nil {
+		c.report.problem("The change log can't be read: %v.", err)
+	}
+	if last != snap.lsn {
+		c.report.problem("The change log ends at %d instead of %d.", last, snap.lsn)
+	}
+}
+
+// checkKeys verifies that every key belongs to a table, and lists the tenants.
+func (c *checker) checkKeys(snap *Snapshot) ([]market.TenantID, error) {
+	tenants := map[market.TenantID]bool{}
+	for kv, err := range snap.All() {
+		if err != nil {
+			c.report.problem("The keys can't be read: %v.", err)
+			break
+		}
+		if !c.step() {
+			return nil, c.ctx.Err()
+		}
+		tenant, table, _, _, ok := kv.Key.parse()
+		if !ok || tableByID(table) == nil {
+			c.report.problem("The key %s belongs to no table.", kv.Key)
+			continue
+		}
+		tenants[tenant] = true
+	}
+	return slices.Sorted(maps.Keys(tenants)), nil
+}
+
+func (t *Table[K, R]) tableName() string    { return t.name }
+func (t *Table[K, R]) tableNumber() tableID { return t.id }
+
+func (t *Table[K, R]) decodeRecord(b []byte) (any, error) {
+	var rec R
+	err := decode(b, &rec)
+	return rec, err
+}
+
+// check reads every record, looks for each of its index entries, and compares the
+// numbers: as many entries as records want, and all of those found, is a bijection.
+func (t *Table[K, R]) check(c *checker, r *reader) {
+	wanted := map[byte]int{}
+	counts := map[string]int64{}
+	lower := r.table(t.id, recordKeys)
+	for k, v := range r.scan(lower, successor(lower)) {
+		if !c.step() {
+			return
+		}
+		var rec R
+		if err := v.decode(&rec); err != nil {
+			c.report.problem("The record %s can't be read: %v.", Key(k), err)
+			continue
+		}
+		c.report.Records[t.name]++
+		id := t.key(&rec)
+		if !bytes.Equal(k, t.recordKey(r, id)) {
+			c.report.problem("The record %s says that its key is %s.", Key(k), id)
+		}
+		for _, ix := range t.indexes {
+			parts, ok := ix.entry(&rec)
+			if !ok {
+				continue
+			}
+			wanted[ix.number()]++
+			if prefix, ok := ix.counted(&rec); ok {
+				counts[string(append(r.table(t.id, countOf|ix.number()), prefix...))]++
+			}
+			if got, err := r.value(t.entryKey(r, ix, parts, id)); err != nil {
+				c.report.problem("An index entry can't be read: %v.", err)
+			} else if string(got) != string(id) {
+				c.report.problem("The index of %s by %s has %q where %s should be.", t.name, ix.label(), got, id)
+			}
+		}
+	}
+	for _, ix := range t.indexes {
+		t.checkIndexSize(c, r, ix, wanted[ix.number()])
+		t.checkCounts(c, r, ix, counts)
+	}
+	for k, n := range counts {
+		c.report.problem("The count %s is missing; it should be %d.", Key(k), n)
+	}
+}
+
+func (t *Table[K, R]) checkIndexSize(c *checker, r *reader, ix indexWriter[R], want int) {
+	lower, got := r.table(t.id, ix.number()), 0
+	for _, v := range r.scan(lower, successor(lower)) {
+		if v.err != nil {
+			c.report.problem("The index of %s by %s can't be read: %v.", t.name, ix.label(), v.err)
+			return
+		}
+		if !c.step() {
+			return
+		}
+		got++
+	}
+	if got != want {
+		c.report.problem("The index of %s by %s has %d entries, and the records make %d.", t.name, ix.label(), got, want)
+	}
+}
+
+// checkCounts compares an index's stored counts with those of the records, and takes
+// the ones it met out of counts.
+func (t *Table[K, R]) checkCounts(c *checker, r *reader, ix indexWriter[R], counts map[string]int64) {
+	lower := r.table(t.id, countOf|ix.number())
+	for k, v := range r.scan(lower, successor(lower)) {
+		if v.err != nil {
+			c.report.problem("The counts of %s by %s can't be read: %v.", t.name, ix.label(), v.err)
+			return
+		}
+		if got, want := countIn(v.bytes), counts[string(k)]; got != want {
+			c.report.problem("The count %s is %d, and the records make %d.", Key(k), got, want)
+		}
+		delete(counts, string(k))
+	}
+}

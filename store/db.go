@@ -1,0 +1,419 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// SchemaVersion is the version of keys and records that this binary writes. It moves
+// forward only; an older binary refuses newer data.
+const SchemaVersion = 1
+
+// formatVersion pins Pebble's on-disk format; raising it can't be undone.
+const formatVersion = pebble.FormatValueSeparation
+
+// Options of Open. Only Dir is needed.
+type Options struct {
+	Dir    string           // the database's own directory, made if missing
+	FS     vfs.FS           // for tests; nil is the disk
+	Clock  func() time.Time // nil is the machine's clock
+	Logger *slog.Logger     // nil discards
+
+	CacheSize int64  // bytes of block cache; 0 is 64 MiB, right for a machine with 1 GB
+	MinFree   uint64 // bytes of free disk under which writes are refused; 0 is 256 MiB
+
+	// Fatal is called when a commit may not have reached the disk. It must not return:
+	// memory and disk may differ from then on. nil logs and exits with status 70.
+	Fatal func(error)
+
+	// Faults makes the store misbehave within its contract, for tests of its callers.
+	Faults *Faults
+}
+
+// DB is an open database. Its methods may be called from any goroutine.
+type DB struct {
+	engine *pebble.DB
+	lock   *pebble.Lock
+	opts   Options
+	faults *Faults
+	node   Node
+	disk   diskGuard
+
+	writer chan struct{} // holds one token: whoever has it is the writer
+	// Owned by the writer.
+	last      LSN
+	lastChain Chain
+	lastTime  time.Time
+	closed    bool
+
+	committed atomic.Uint64 // last, for readers
+	durable   atomic.Uint64
+	durableMu sync.Mutex
+	durableCh chan struct{} // closed and renewed whenever durable moves
+
+	retainMu sync.Mutex
+	retained map[string]LSN
+
+	commits, writes atomic.Uint64
+}
+
+// Node identifies one incarnation of a data directory. A restored directory is a new
+// node whose Origin says what it was restored from.
+type Node struct {
+	ID      market.NodeID `cbor:"id"`
+	Created time.Time     `cbor:"created"`
+	Origin  *Origin       `cbor:"origin,omitempty"`
+	// Fenced: nothing may leave (mail, webhooks, payouts) until Unfence is called.
+	Fenced bool `cbor:"fenced,omitempty"`
+}
+
+// Origin says from which point of which replica a directory was restored.
+type Origin struct {
+	Generation uint32    `cbor:"generation"`
+	TXID       uint64    `cbor:"txid"`
+	LSN        LSN       `cbor:"lsn"`
+	Chain      Chain     `cbor:"chain"`
+	Restored   time.Time `cbor:"restored"`
+}
+
+// Open opens the database in a directory, making it if the directory is empty. The
+// directory stays locked until Close.
+func Open(o Options) (*DB, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MinFree == 0 {
+		o.MinFree = 256 << 20
+	}
+	if o.Fatal == nil {
+		o.Fatal = func(err error) {
+			o.Logger.Error("a commit may not have reached the disk; stopping so that a restart can recover", "err", err)
+			os.Exit(70)
+		}
+	}
+	db := &DB{
+		opts: o, faults: o.Faults,
+		writer:    make(chan struct{}, 1),
+		durableCh: make(chan struct{}),
+		retained:  map[string]LSN{},
+	}
+	db.writer <- struct{}{}
+	if err := db.open(); err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+func (db *DB) open() (err error) {
+	dir, lock, err := lockDir(&db.opts)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	engine, err := pebble.Open(dir, engineOptions(db.opts, lock))
+	if err != nil {
+		return openError(dir, err)
+	}
+	defer func() {
+		if err != nil {
+			engine.Close()
+		}
+	}()
+	db.engine, db.lock = engine, lock
+	db.disk = diskGuard{fs: db.engineFS(), dir: dir, floor: db.opts.MinFree}
+	if err := db.readMeta(dir); err != nil {
+		return err
+	}
+	return db.readHead()
+}
+
+// lockDir makes the directory, resolves its name, so that two spellings of it can't be
+// opened at once, and locks it.
+func lockDir(o *Options) (string, *pebble.Lock, error) {
+	dir := o.Dir
+	fs := o.FS
+	if fs == nil {
+		fs = vfs.Default
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return "", nil, fmt.Errorf("store: making the directory: %w", err)
+		}
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return "", nil, fmt.Errorf("store: resolving %s: %w", dir, err)
+		}
+		if dir, err = filepath.EvalSymlinks(abs); err != nil {
+			return "", nil, fmt.Errorf("store: resolving %s: %w", abs, err)
+		}
+	} else if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("store: making the directory: %w", err)
+	}
+	lock, err := pebble.LockDirectory(dir, fs)
+	if err != nil {
+		return "", nil, lockError(dir, err)
+	}
+	return dir, lock, nil
+}
+
+// lockError tells a directory in use from one that can't be written.
+func lockError(dir string, err error) error {
+	// fcntl answers EAGAIN or EACCES for a lock of another process; Pebble's own refusal
+	// within one process has no type.
+	if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held") {
+		return market.Errorf(market.Conflict, "The data directory %s is in use by another souk process. Stop that one first.", dir).Because(err)
+	}
+	return openError(dir, err)
+}
+
+func openError(dir string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES):
+		return market.Errorf(market.Unavailable, "The data directory %s can't be written to. Check its owner and the disk's mount.", dir).Because(err)
+	case errors.Is(err, syscall.ENOSPC):
+		return market.Errorf(market.Unavailable, "The disk of %s is full. Free some space and start again; nothing is lost.", dir).Because(err)
+	case errors.Is(err, pebble.ErrCorruption):
+		return market.Errorf(market.Internal, "The database in %s is damaged. Keep the directory aside and run souk restore from the replica.", dir).Because(err)
+	}
+	return fmt.Errorf("store: opening %s: %w", dir, err)
+}
+
+// engineOptions are for a VPS with 1 to 4 GB of memory: 64 MiB of cache and up to four
+// memtables of 16 MiB; compaction starts early (L0 threshold 2) so that reads stay
+// flat; Bloom filters of 10 bits a key spare the disk for absent keys; Snappy above,
+// zstd where most of the data lies.
+func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
+	cache := o.CacheSize
+	if cache == 0 {
+		cache = 64 << 20
+	}
+	opts := &pebble.Options{
+		FS:                          o.FS,
+		Lock:                        lock,
+		FormatMajorVersion:          formatVersion,
+		CacheSize:                   cache,
+		MemTableSize:                16 << 20,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       20,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                500,
+		BytesPerSync:                512 << 10,
+		WALBytesPerSync:             256 << 10,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		Logger:                      engineLogger{o.Logger, o.Fatal},
+	}
+	opts.Experimental.ValidateOnIngest = true
+	for i := range opts.Levels {
+		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	opts.EnsureDefaults()
+	opts.WithFSDefaults()
+	return opts
+}
+
+// SSTOptions are the options for sorted tables that Restore.Ingest can take in.
+func SSTOptions() sstable.WriterOptions {
+	opts := engineOptions(Options{Logger: slog.New(slog.DiscardHandler)}, nil)
+	return opts.MakeWriterOptions(6, formatVersion.MaxTableFormat())
+}
+
+func (db *DB) engineFS() vfs.FS {
+	if db.opts.FS != nil {
+		return db.opts.FS
+	}
+	return vfs.Default
+}
+
+// readMeta reads schema version and node, and writes them into a new database.
+func (db *DB) readMeta(dir string) error {
+	v, err := db.engineValue(keySchema)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return db.writeMeta(Node{ID: market.NewNodeID(db.opts.Clock()), Created: db.opts.Clock().UTC()})
+	}
+	if got := binary.BigEndian.Uint32(v); got != SchemaVersion {
+		return market.Errorf(market.Conflict, "The data in %s has schema version %d, and this souk knows version %d. Use a newer souk for it.",
+			dir, got, SchemaVersion)
+	}
+	v, err = db.engineValue(keyNode)
+	if err != nil {
+		return err
+	}
+	return decode(v, &db.node)
+}
+
+func (db *DB) writeMeta(n Node) error {
+	b := db.engine.NewBatch()
+	defer b.Close()
+	if err := setMeta(b, n); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("store: writing the node record: %w", err)
+	}
+	db.node = n
+	return nil
+}
+
+func setMeta(b *pebble.Batch, n Node) error {
+	v, err := encode(n)
+	if err != nil {
+		return err
+	}
+	if err := b.Set(keySchema, binary.BigEndian.AppendUint32(nil, SchemaVersion), nil); err != nil {
+		return fmt.Errorf("store: writing the schema version: %w", err)
+	}
+	if err := b.Set(keyNode, v, nil); err != nil {
+		return fmt.Errorf("store: writing the node record: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) engineValue(key []byte) ([]byte, error) {
+	v, closer, err := db.engine.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: reading %x: %w", key, err)
+	}
+	defer closer.Close()
+	return append([]byte{}, v...), nil
+}
+
+// readHead finds the last commit: the last entry of the change log.
+func (db *DB) readHead() error {
+	it, err := db.engine.NewIter(&pebble.IterOptions{LowerBound: logPrefix, UpperBound: logEnd})
+	if err != nil {
+		return fmt.Errorf("store: reading the change log: %w", err)
+	}
+	defer it.Close()
+	if !it.Last() {
+		return it.Error()
+	}
+	c, err := parseLogEntry(LSN(binary.BigEndian.Uint64(it.Key()[len(logPrefix):])), it.Value())
+	if err != nil {
+		return err
+	}
+	db.last, db.lastChain, db.lastTime = c.LSN, c.Chain, c.Time
+	db.committed.Store(uint64(c.LSN))
+	db.durable.Store(uint64(c.LSN))
+	return nil
+}
+
+// Close waits for the writer and closes the database.
+func (db *DB) Close() error {
+	<-db.writer
+	defer func() { db.writer <- struct{}{} }()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	err := errors.Join(db.engine.Close(), db.lock.Close())
+	if err != nil {
+		return fmt.Errorf("store: closing: %w", err)
+	}
+	return nil
+}
+
+// Node returns who this directory is.
+func (db *DB) Node() Node {
+	<-db.writer
+	defer func() { db.writer <- struct{}{} }()
+	return db.node
+}
+
+// Unfence ends the caution that follows a restore: jobs may leave the machine again.
+func (db *DB) Unfence() error {
+	<-db.writer
+	defer func() { db.writer <- struct{}{} }()
+	n := db.node
+	n.Fenced = false
+	return db.writeMeta(n)
+}
+
+// LastLSN is the LSN of the last commit, which may not be durable yet.
+func (db *DB) LastLSN() LSN { return LSN(db.committed.Load()) }
+
+// DurableLSN is the LSN up to which every commit is on disk.
+func (db *DB) DurableLSN() LSN { return LSN(db.durable.Load()) }
+
+func (db *DB) markDurable(lsn LSN) {
+	db.durableMu.Lock()
+	defer db.durableMu.Unlock()
+	if uint64(lsn) <= db.durable.Load() {
+		return
+	}
+	db.durable.Store(uint64(lsn))
+	close(db.durableCh)
+	db.durableCh = make(chan struct{})
+}
+
+// waitDurable returns when lsn is durable, or with ctx's error.
+func (db *DB) waitDurable(ctx context.Context, lsn LSN) error {
+	for {
+		db.durableMu.Lock()
+		ch, now := db.durableCh, db.DurableLSN()
+		db.durableMu.Unlock()
+		if now >= lsn {
+			return nil
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Stats are counts since Open and sizes now.
+type Stats struct {
+	Commits, Writes uint64 // commits, and keys written by them
+	LastLSN         LSN
+	DurableLSN      LSN
+	DiskBytes       uint64 // of all files of the database
+	FreeBytes       uint64 // on its disk
+}
+
+// Stats returns the database's figures; it is cheap enough for every scrape.
+func (db *DB) Stats() Stats {
+	m := db.engine.Metrics()
+	return Stats{
+		Commits: db.commits.Load(), Writes: db.writes.Load(),
+		LastLSN: db.LastLSN(), DurableLSN: db.DurableLSN(),
+		DiskBytes: m.DiskSpaceUsage(), FreeBytes: db.disk.free(),
+	}
+}
+
+// Compact rewrites all of the database into its densest form.
+func (db *DB) Compact(ctx context.Context) error {
+	if err := db.engine.Compact(ctx, []byte{spaceEngine}, []byte{spaceTenant + 1}, true); err != nil {
+		return fmt.Errorf("store: compacting: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// diskGuard refuses writes while the disk has less than floor bytes free: Pebble itself
+// blocks for ever on a full disk (RELIABILITY finding 7). The disk is asked once a second.
+type diskGuard struct {
+	fs    vfs.FS
+	dir   string
+	floor uint64
+
+	mu    sync.Mutex
+	asked time.Time
+	last  uint64
+}
+
+const diskAskedEvery = time.Second
+
+// free is the number of bytes that this user may still write.
+func (g *diskGuard) free() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); now.Sub(g.asked) >= diskAskedEvery {
+		g.asked = now
+		usage, err := g.fs.GetDiskUsage(g.dir)
+		if err != nil { // a file system that can't tell (memory) has no limit
+			usage.AvailBytes = ^uint64(0)
+		}
+		g.last = usage.AvailBytes
+	}
+	return g.last
+}
+
+func (g *diskGuard) refuse() error {
+	if free := g.free(); free < g.floor {
+		return market.Errorf(market.Unavailable,
+			"The disk is nearly full (%d MB left, %d MB are kept free), so nothing new is stored. Reading goes on; free some space to sell again.",
+			free>>20, g.floor>>20)
+	}
+	return nil
+}
+
+// engineLogger sends Pebble's messages to slog. Pebble expects Fatalf not to return.
+type engineLogger struct {
+	log   *slog.Logger
+	fatal func(error)
+}
+
+func (l engineLogger) Infof(format string, args ...any) {
+	l.log.Debug("pebble: " + fmt.Sprintf(format, args...))
+}
+
+func (l engineLogger) Errorf(format string, args ...any) {
+	l.log.Error("pebble: " + fmt.Sprintf(format, args...))
+}
+
+func (l engineLogger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf("store: "+format, args...)
+	l.fatal(err)
+	panic(err)
+}

@@ -1,0 +1,300 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// LSN is the number of a commit: 1, 2, 3, … without holes. It survives a restore.
+type LSN uint64
+
+// Chain is a hash over the whole history up to a commit: the first 16 bytes of
+// SHA-256(previous chain ‖ LSN ‖ class ‖ time ‖ the commit's writes). Two directories
+// with the same LSN and chain hold the same data.
+type Chain [16]byte
+
+func (c Chain) String() string { return hex.EncodeToString(c[:]) }
+
+// Class says how urgently a commit must leave the machine.
+type Class uint8
+
+const (
+	Transaction Class = iota // money, accounts, listings: a replica cuts a file at once
+	UserData                 // may wait half a minute
+	Ephemeral                // sessions, leases: never makes a file of its own
+)
+
+func (c Class) String() string {
+	switch c {
+	case Transaction:
+		return "transaction"
+	case UserData:
+		return "user data"
+	}
+	return "ephemeral"
+}
+
+// ErrLogCut says that the change log no longer reaches back to the LSN asked for. A
+// follower that gets it starts over from the records.
+var ErrLogCut = errors.New("store: the change log no longer reaches back that far")
+
+// Change is one durable commit as followers see it: which keys, not which values. The
+// values are read when they are needed, and may be newer.
+type Change struct {
+	LSN   LSN
+	Time  time.Time
+	Class Class
+	Chain Chain
+	Keys  []Key // sorted, each once
+	More  bool  // the next change is already there: a batch may go on
+}
+
+const logVersion = 1
+
+// appendLogEntry encodes a change-log entry: version, class, Unix milliseconds, chain,
+// number of keys, and each key as the length it shares with the one before, the length
+// of the rest, and the rest.
+func appendLogEntry(b []byte, class Class, at time.Time, chain Chain, keys [][]byte) []byte {
+	b = append(b, logVersion, byte(class))
+	b = binary.AppendVarint(b, at.UnixMilli())
+	b = append(b, chain[:]...)
+	b = binary.AppendUvarint(b, uint64(len(keys)))
+	var prev []byte
+	for _, k := range keys {
+		shared := sharedPrefix(prev, k)
+		b = binary.AppendUvarint(b, uint64(shared))
+		b = binary.AppendUvarint(b, uint64(len(k)-shared))
+		b = append(b, k[shared:]...)
+		prev = k
+	}
+	return b
+}
+
+func sharedPrefix(a, b []byte) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+func parseLogEntry(lsn LSN, b []byte) (c Change, err error) {
+	bad := func() (Change, error) {
+		return Change{}, fmt.Errorf("store: change log entry %d is damaged", lsn)
+	}
+	if len(b) < 3 || b[0] != logVersion {
+		return bad()
+	}
+	c.LSN, c.Class = lsn, Class(b[1])
+	b = b[2:]
+	ms, w := binary.Varint(b)
+	if w <= 0 || len(b) < w+len(c.Chain) {
+		return bad()
+	}
+	c.Time = time.UnixMilli(ms).UTC()
+	b = b[w:]
+	b = b[copy(c.Chain[:], b):]
+	n, w := binary.Uvarint(b)
+	if w <= 0 || n > uint64(len(b)) {
+		return bad()
+	}
+	b = b[w:]
+	c.Keys = make([]Key, 0, n)
+	var prev Key
+	for range n {
+		shared, w1 := binary.Uvarint(b)
+		if w1 <= 0 || shared > uint64(len(prev)) {
+			return bad()
+		}
+		rest, w2 := binary.Uvarint(b[w1:])
+		if w2 <= 0 || rest > uint64(len(b)-w1-w2) {
+			return bad()
+		}
+		b = b[w1+w2:]
+		k := make(Key, 0, shared+rest)
+		k = append(append(k, prev[:shared]...), b[:rest]...)
+		b = b[rest:]
+		c.Keys = append(c.Keys, k)
+		prev = k
+	}
+	if len(b) != 0 {
+		return bad()
+	}
+	return c, nil
+}
+
+// nextChain hashes a commit onto the chain. repr is the batch's encoding of the
+// commit's writes, without Pebble's header (sequence number and count).
+func nextChain(prev Chain, lsn LSN, class Class, at time.Time, repr []byte) (next Chain) {
+	var head [16 + 8 + 1 + 8]byte
+	copy(head[:], prev[:])
+	binary.BigEndian.PutUint64(head[16:], uint64(lsn))
+	head[24] = byte(class)
+	binary.BigEndian.PutUint64(head[25:], uint64(at.UnixMilli()))
+	h := sha256.New()
+	h.Write(head[:])
+	h.Write(repr)
+	copy(next[:], h.Sum(nil))
+	return next
+}
+
+// changedKeys lists the keys that a batch writes, sorted, each once. Anything but sets
+// and deletes is a bug: nothing else can be replicated as a change file.
+func changedKeys(b *pebble.Batch) ([][]byte, error) {
+	keys := make([][]byte, 0, b.Count())
+	r := b.Reader()
+	for {
+		kind, key, _, ok, err := r.Next()
+		if err != nil {
+			return nil, fmt.Errorf("store: reading a batch: %w", err)
+		}
+		if !ok {
+			break
+		}
+		if kind != pebble.InternalKeyKindSet && kind != pebble.InternalKeyKindDelete {
+			return nil, fmt.Errorf("store: a transaction wrote a key of kind %v", kind)
+		}
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	return slices.CompactFunc(keys, bytes.Equal), nil
+}
+
+// Feed yields the durable changes after an LSN in order, and waits for new ones until
+// ctx ends (then it yields ctx's error). It fails with ErrLogCut where the log has been cut.
+func (db *DB) Feed(ctx context.Context, after LSN) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		for {
+			if err := db.waitDurable(ctx, after+1); err != nil {
+				yield(Change{}, err)
+				return
+			}
+			if err := db.faults.delayFeed(ctx); err != nil {
+				yield(Change{}, err)
+				return
+			}
+			upTo := db.DurableLSN()
+			for c, err := range readLog(db.engine, after, upTo) {
+				c.More = c.LSN < upTo
+				if !yield(c, err) || err != nil {
+					return
+				}
+				after = c.LSN
+				if ctx.Err() != nil {
+					break
+				}
+			}
+		}
+	}
+}
+
+// readLog yields the log's entries of (after, upTo]. A gap is an error.
+func readLog(r pebble.Reader, after, upTo LSN) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		if after >= upTo {
+			return
+		}
+		it, err := r.NewIter(&pebble.IterOptions{LowerBound: logKey(after + 1), UpperBound: logKey(upTo + 1)})
+		if err != nil {
+			yield(Change{}, fmt.Errorf("store: reading the change log: %w", err))
+			return
+		}
+		defer it.Close()
+		want := after + 1
+		for ok := it.First(); ok; ok = it.Next() {
+			lsn := LSN(binary.BigEndian.Uint64(it.Key()[len(logPrefix):]))
+			if lsn != want {
+				break
+			}
+			c, err := parseLogEntry(lsn, it.Value())
+			if !yield(c, err) || err != nil {
+				return
+			}
+			want++
+		}
+		switch err := it.Error(); {
+		case err != nil:
+			yield(Change{}, fmt.Errorf("store: reading the change log: %w", err))
+		case want == after+1:
+			yield(Change{}, ErrLogCut)
+		case want <= upTo:
+			yield(Change{}, fmt.Errorf("store: the change log has a hole at %d", want))
+		}
+	}
+}
+
+// ChainAt returns the chain hash at an LSN, ErrLogCut when the log doesn't have it.
+func (db *DB) ChainAt(lsn LSN) (Chain, error) {
+	if lsn == 0 {
+		return Chain{}, nil
+	}
+	v, closer, err := db.engine.Get(logKey(lsn))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return Chain{}, ErrLogCut
+	}
+	if err != nil {
+		return Chain{}, fmt.Errorf("store: reading the change log: %w", err)
+	}
+	defer closer.Close()
+	c, err := parseLogEntry(lsn, v)
+	return c.Chain, err
+}
+
+// Retention keeps the change log from being cut before its holder has followed it.
+type Retention struct {
+	db   *DB
+	name string
+}
+
+// Retain registers a follower that has followed the log up to and including after.
+func (db *DB) Retain(name string, after LSN) *Retention {
+	r := &Retention{db, name}
+	r.Advance(after)
+	return r
+}
+
+// Advance says that the follower no longer needs the log up to and including lsn.
+func (r *Retention) Advance(lsn LSN) {
+	r.db.retainMu.Lock()
+	defer r.db.retainMu.Unlock()
+	r.db.retained[r.name] = lsn
+}
+
+// Release ends the follower's claim.
+func (r *Retention) Release() {
+	r.db.retainMu.Lock()
+	defer r.db.retainMu.Unlock()
+	delete(r.db.retained, r.name)
+}
+
+// logKept is how many entries stay in the log whatever the followers say, so that a
+// follower that was away for a moment needn't start over.
+const logKept = 100_000
+
+// CutLog drops the entries that every registered follower has followed, except the
+// last logKept. It is for the running server, when all its followers are registered.
+func (db *DB) CutLog() error {
+	upTo := db.DurableLSN()
+	db.retainMu.Lock()
+	for _, lsn := range db.retained {
+		upTo = min(upTo, lsn)
+	}
+	db.retainMu.Unlock()
+	if upTo <= logKept {
+		return nil
+	}
+	if err := db.engine.DeleteRange(logPrefix, logKey(upTo-logKept), pebble.NoSync); err != nil {
+		return fmt.Errorf("store: cutting the change log: %w", err)
+	}
+	return nil
+}

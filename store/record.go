@@ -1,0 +1,37 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Records are CBOR maps with the field names of their Go types' tags. Times are seconds
+// since 1970, exact to the microsecond. Unknown fields are skipped, so that a record
+// written by a newer binary of the same schema version still reads.
+var (
+	encMode = must(cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeUnixDynamic, ShortestFloat: cbor.ShortestFloatNone}.EncMode())
+	decMode = must(cbor.DecOptions{MaxNestedLevels: 16, MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 16}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func encode(v any) ([]byte, error) {
+	b, err := encMode.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("store: encoding %T: %w", v, err)
+	}
+	return b, nil
+}
+
+func decode(b []byte, v any) error {
+	if err := decMode.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("store: decoding %T: %w", v, err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// Head is the commit that a restored directory stands at.
+type Head struct {
+	LSN    LSN
+	Chain  Chain
+	Time   time.Time // of the commit
+	Origin Origin
+}
+
+// Restore fills an empty directory from sorted tables.
+type Restore struct {
+	engine *pebble.DB
+	lock   *pebble.Lock
+	opts   Options
+}
+
+// NewRestore opens an empty directory for Ingest. Nothing but Finish makes it a
+// database that Open accepts as one with a history.
+func NewRestore(dir string) (*Restore, error) {
+	o := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Clock: time.Now, Fatal: func(err error) { panic(err) }}
+	path, lock, err := lockDir(&o)
+	if err != nil {
+		return nil, err
+	}
+	opts := engineOptions(o, lock)
+	opts.ErrorIfExists = true
+	engine, err := pebble.Open(path, opts)
+	if err != nil {
+		lock.Close()
+		if errors.Is(err, pebble.ErrDBAlreadyExists) {
+			return nil, market.Errorf(market.Conflict, "There is already a database in %s. Restore into a new directory.", dir)
+		}
+		return nil, openError(path, err)
+	}
+	return &Restore{engine, lock, o}, nil
+}
+
+// Ingest takes in sorted tables, made with SSTOptions, on the same file system. Tables
+// of one call must not overlap; what a later call brings lies over what came before.
+func (r *Restore) Ingest(ctx context.Context, paths ...string) error {
+	if err := r.engine.Ingest(ctx, paths); err != nil {
+		return fmt.Errorf("store: ingesting %d tables: %w", len(paths), err)
+	}
+	return nil
+}
+
+// Finish writes where the history stands and closes the directory. It is a new node
+// from now on, fenced until somebody has compared it with the outside.
+func (r *Restore) Finish(h Head) error {
+	err := r.finish(h)
+	return errors.Join(err, r.Close())
+}
+
+func (r *Restore) finish(h Head) error {
+	b := r.engine.NewBatch()
+	defer b.Close()
+	now := time.Now().UTC()
+	if err := setMeta(b, Node{ID: market.NewNodeID(now), Created: now, Origin: &h.Origin, Fenced: true}); err != nil {
+		return err
+	}
+	if h.LSN > 0 {
+		entry := appendLogEntry(nil, Ephemeral, h.Time, h.Chain, nil)
+		if err := b.Set(logKey(h.LSN), entry, nil); err != nil {
+			return fmt.Errorf("store: writing the change log: %w", err)
+		}
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("store: finishing the restore: %w", err)
+	}
+	if err := r.engine.Flush(); err != nil {
+		return fmt.Errorf("store: finishing the restore: %w", err)
+	}
+	return nil
+}
+
+// Close gives up the directory; after Finish it does nothing.
+func (r *Restore) Close() error {
+	if r.engine == nil {
+		return nil
+	}
+	err := errors.Join(r.engine.Close(), r.lock.Close())
+	r.engine = nil
+	if err != nil {
+		return fmt.Errorf("store: closing: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,402 @@
+package store
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"iter"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// Table keeps records R under keys K together with their secondary indexes: writing a
+// record writes its index entries and counts in the same transaction, so neither can be
+// forgotten. Tables are declared in tables.go.
+type Table[K ~string, R any] struct {
+	id      tableID
+	name    string // plural, for messages and inspection
+	noun    string // singular, in sentences for people
+	key     func(*R) K
+	indexes []indexWriter[R]
+}
+
+// indexWriter is what a table needs of an index of any type.
+type indexWriter[R any] interface {
+	number() byte
+	// entry returns the index parts of a record; ok is false when it isn't indexed.
+	entry(r *R) (parts tuple, ok bool)
+	isUnique() bool
+	// counted returns the prefix under which the record is counted; ok is false when
+	// the index keeps no counts.
+	counted(r *R) (prefix tuple, ok bool)
+	label() string
+}
+
+func newTable[K ~string, R any](id tableID, name, noun string, key func(*R) K) *Table[K, R] {
+	t := &Table[K, R]{id: id, name: name, noun: noun, key: key}
+	if tableByID(id) != nil {
+		panic(fmt.Sprintf("store: two tables have the number %d", id))
+	}
+	tables = append(tables, t)
+	return t
+}
+
+func (t *Table[K, R]) recordKey(r *reader, id K) []byte {
+	return r.table(t.id, recordKeys).text(string(id))
+}
+
+// Load returns a record, or NotFound.
+func (t *Table[K, R]) Load(tx Reader, id K) (R, error) {
+	var rec R
+	found, err := tx.self().load(t.recordKey(tx.self(), id), &rec)
+	if err != nil {
+		return rec, err
+	}
+	if !found {
+		return rec, market.Errorf(market.NotFound, "There is no such %s.", t.noun)
+	}
+	return rec, nil
+}
+
+// Has reports whether there is a record with the key.
+func (t *Table[K, R]) Has(tx Reader, id K) (bool, error) {
+	v, err := tx.self().value(t.recordKey(tx.self(), id))
+	return v != nil, err
+}
+
+// Insert writes a record where none is; Conflict when there is one, or when another
+// record has its place in a unique index. It is the store's PutNew.
+func (t *Table[K, R]) Insert(tx *Tx, rec *R) error {
+	v, err := encode(rec)
+	if err != nil {
+		return err
+	}
+	fresh, err := tx.putNew(t.recordKey(&tx.reader, t.key(rec)), v)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return market.Errorf(market.Conflict, "There is already a %s %s.", t.noun, t.key(rec))
+	}
+	return t.addEntries(tx, rec)
+}
+
+// Put writes a record, new or in the place of the one with its key.
+func (t *Table[K, R]) Put(tx *Tx, rec *R) error {
+	var old R
+	key := t.recordKey(&tx.reader, t.key(rec))
+	found, err := tx.load(key, &old)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return t.Insert(tx, rec)
+	}
+	v, err := encode(rec)
+	if err != nil {
+		return err
+	}
+	if err := tx.put(key, v); err != nil {
+		return err
+	}
+	return t.replaceEntries(tx, &old, rec)
+}
+
+// Delete removes a record with its index entries; deleting what isn't there is fine.
+func (t *Table[K, R]) Delete(tx *Tx, id K) error {
+	var old R
+	key := t.recordKey(&tx.reader, id)
+	found, err := tx.load(key, &old)
+	if err != nil || !found {
+		return err
+	}
+	if err := tx.delete(key); err != nil {
+		return err
+	}
+	for _, ix := range t.indexes {
+		if err := t.removeEntry(tx, ix, &old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// All yields the records after a key ("" for all) in key order.
+func (t *Table[K, R]) All(tx Reader, after K) iter.Seq2[R, error] {
+	r := tx.self()
+	lower := []byte(r.table(t.id, recordKeys))
+	upper := successor(lower)
+	if after != "" {
+		lower = append(t.recordKey(r, after), 0)
+	}
+	return func(yield func(R, error) bool) {
+		for _, v := range r.scan(lower, upper) {
+			var rec R
+			if err := v.decode(&rec); !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (t *Table[K, R]) addEntries(tx *Tx, rec *R) error {
+	for _, ix := range t.indexes {
+		if err := t.addEntry(tx, ix, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Table[K, R]) replaceEntries(tx *Tx, old, rec *R) error {
+	for _, ix := range t.indexes {
+		was, wasIn := ix.entry(old)
+		now, nowIn := ix.entry(rec)
+		if wasIn == nowIn && bytes.Equal(was, now) && sameCount(ix, old, rec) {
+			continue
+		}
+		if err := t.removeEntry(tx, ix, old); err != nil {
+			return err
+		}
+		if err := t.addEntry(tx, ix, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameCount[R any](ix indexWriter[R], a, b *R) bool {
+	pa, oka := ix.counted(a)
+	pb, okb := ix.counted(b)
+	return oka == okb && bytes.Equal(pa, pb)
+}
+
+// entryKey is the key of a record's index entry: the parts, and for an index that isn't
+// unique the record's key after them.
+func (t *Table[K, R]) entryKey(r *reader, ix indexWriter[R], parts tuple, id K) []byte {
+	k := append(r.table(t.id, ix.number()), parts...)
+	if !ix.isUnique() {
+		k = k.text(string(id))
+	}
+	return k
+}
+
+func (t *Table[K, R]) addEntry(tx *Tx, ix indexWriter[R], rec *R) error {
+	parts, ok := ix.entry(rec)
+	if !ok {
+		return nil
+	}
+	id := t.key(rec)
+	fresh, err := tx.putNew(t.entryKey(&tx.reader, ix, parts, id), []byte(id))
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return market.Errorf(market.Conflict, "There is already a %s with this %s.", t.noun, ix.label())
+	}
+	return t.addCount(tx, ix, rec, 1)
+}
+
+func (t *Table[K, R]) removeEntry(tx *Tx, ix indexWriter[R], rec *R) error {
+	parts, ok := ix.entry(rec)
+	if !ok {
+		return nil
+	}
+	if err := tx.delete(t.entryKey(&tx.reader, ix, parts, t.key(rec))); err != nil {
+		return err
+	}
+	return t.addCount(tx, ix, rec, -1)
+}
+
+func (t *Table[K, R]) addCount(tx *Tx, ix indexWriter[R], rec *R, delta int64) error {
+	prefix, ok := ix.counted(rec)
+	if !ok {
+		return nil
+	}
+	key := append(tx.table(t.id, countOf|ix.number()), prefix...)
+	v, err := tx.value(key)
+	if err != nil {
+		return err
+	}
+	n := countIn(v) + delta
+	if n == 0 {
+		return tx.delete(key)
+	}
+	return tx.put(key, binary.AppendVarint(nil, n))
+}
+
+func countIn(v []byte) int64 {
+	n, _ := binary.Varint(v)
+	return n
+}
+
+// Unique is an index with at most one record per name.
+type Unique[P ~string, K ~string, R any] struct {
+	table *Table[K, R]
+	n     byte
+	what  string
+	name  func(*R) P // "" leaves the record out of the index
+}
+
+func unique[P, K ~string, R any](t *Table[K, R], n byte, what string, name func(*R) P) *Unique[P, K, R] {
+	ix := &Unique[P, K, R]{t, n, what, name}
+	t.indexes = append(t.indexes, ix)
+	return ix
+}
+
+func (ix *Unique[P, K, R]) number() byte   { return ix.n }
+func (ix *Unique[P, K, R]) isUnique() bool { return true }
+func (ix *Unique[P, K, R]) label() string  { return ix.what }
+func (ix *Unique[P, K, R]) entry(r *R) (tuple, bool) {
+	name := ix.name(r)
+	return tuple(nil).text(string(name)), name != ""
+}
+func (ix *Unique[P, K, R]) counted(*R) (tuple, bool) { return nil, false }
+
+// Load returns the record with the name, or NotFound.
+func (ix *Unique[P, K, R]) Load(tx Reader, name P) (R, error) {
+	r := tx.self()
+	id, err := r.value(r.table(ix.table.id, ix.n).text(string(name)))
+	if err != nil {
+		var none R
+		return none, err
+	}
+	if id == nil || name == "" {
+		var none R
+		return none, market.Errorf(market.NotFound, "There is no such %s.", ix.table.noun)
+	}
+	return ix.table.Load(tx, K(id))
+}
+
+// Index orders the records with a common prefix P; a record is in it once or not at all.
+type Index[P any, K ~string, R any] struct {
+	table  *Table[K, R]
+	n      byte
+	what   string
+	prefix func(P) tuple
+	of     func(*R) (prefix P, order tuple, ok bool)
+	counts bool
+}
+
+// ordered declares an index: of gives a record's prefix and its place in the order.
+func ordered[P any, K ~string, R any](t *Table[K, R], n byte, what string, prefix func(P) tuple,
+	of func(*R) (P, tuple, bool)) *Index[P, K, R] {
+	ix := &Index[P, K, R]{table: t, n: n, what: what, prefix: prefix, of: of}
+	t.indexes = append(t.indexes, ix)
+	return ix
+}
+
+// withCounts makes the index keep the number of records of each prefix.
+func (ix *Index[P, K, R]) withCounts() *Index[P, K, R] {
+	ix.counts = true
+	return ix
+}
+
+func (ix *Index[P, K, R]) number() byte   { return ix.n }
+func (ix *Index[P, K, R]) isUnique() bool { return false }
+func (ix *Index[P, K, R]) label() string  { return ix.what }
+func (ix *Index[P, K, R]) entry(r *R) (tuple, bool) {
+	p, order, ok := ix.of(r)
+	if !ok {
+		return nil, false
+	}
+	return append(ix.prefix(p), order...), true
+}
+func (ix *Index[P, K, R]) counted(r *R) (tuple, bool) {
+	p, _, ok := ix.of(r)
+	if !ok || !ix.counts {
+		return nil, false
+	}
+	return ix.prefix(p), true
+}
+
+// Cursor is a place in an index, opaque and safe in a URL; "" is the start.
+type Cursor string
+
+// Scan yields the records with the prefix in the index's order, after a cursor. Each
+// comes with its own cursor: scanning after it goes on with the next, whatever was
+// written in between. An unreadable cursor is Invalid.
+func (ix *Index[P, K, R]) Scan(tx Reader, p P, after Cursor) iter.Seq2[Row[R], error] {
+	r := tx.self()
+	return func(yield func(Row[R], error) bool) {
+		lower := append(r.table(ix.table.id, ix.n), ix.prefix(p)...)
+		base := len(lower)
+		upper := successor(lower)
+		if after != "" {
+			place, err := base64.RawURLEncoding.DecodeString(string(after))
+			if err != nil {
+				yield(Row[R]{}, market.FieldErrorf("cursor", "This cursor can't be read. Take it unchanged from the \"next\" of the page before."))
+				return
+			}
+			lower = append(append(lower, place...), 0)
+		}
+		for k, v := range r.scan(lower, upper) {
+			if v.err != nil {
+				yield(Row[R]{}, v.err)
+				return
+			}
+			rec, err := ix.table.Load(tx, K(v.bytes))
+			row := Row[R]{Record: rec, Cursor: Cursor(base64.RawURLEncoding.EncodeToString(k[base:]))}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Row is a record and its place in the index that was scanned.
+type Row[R any] struct {
+	Record R
+	Cursor Cursor
+}
+
+// Count returns the number of records with the prefix. The index must keep counts.
+func (ix *Index[P, K, R]) Count(tx Reader, p P) (int, error) {
+	if !ix.counts {
+		panic("store: the index " + ix.what + " keeps no counts")
+	}
+	r := tx.self()
+	v, err := r.value(append(r.table(ix.table.id, countOf|ix.n), ix.prefix(p)...))
+	return int(countIn(v)), err
+}
+
+// scanned is a value met by a scan, or the error that ended it. Its bytes are valid
+// until the next step.
+type scanned struct {
+	bytes []byte
+	err   error
+}
+
+func (s scanned) decode(v any) error {
+	if s.err != nil {
+		return s.err
+	}
+	return decode(s.bytes, v)
+}
+
+// scan yields keys and values of [lower, upper) in order. After an error it ends.
+func (r *reader) scan(lower, upper []byte) iter.Seq2[[]byte, scanned] {
+	return func(yield func([]byte, scanned) bool) {
+		it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		if err != nil {
+			yield(nil, scanned{err: fmt.Errorf("store: scanning: %w", err)})
+			return
+		}
+		defer it.Close()
+		for ok := it.First(); ok; ok = it.Next() {
+			v, err := it.ValueAndErr()
+			if err != nil {
+				yield(nil, scanned{err: fmt.Errorf("store: scanning: %w", err)})
+				return
+			}
+			if !yield(it.Key(), scanned{bytes: v}) {
+				return
+			}
+		}
+		if err := it.Error(); err != nil {
+			yield(nil, scanned{err: fmt.Errorf("store: scanning: %w", err)})
+		}
+	}
+}

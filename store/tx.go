@@ -1,0 +1,327 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// Limits of a transaction, the same on any engine (SCALE.md 2.1). What is larger goes
+// into the blob store, or in several transactions.
+const (
+	MaxKey    = 1 << 10         // bytes
+	MaxValue  = 64 << 10        // bytes
+	MaxWrites = 1_000           // keys written, index entries included
+	MaxBytes  = 4 << 20         // keys and values of a transaction
+	MaxTime   = 2 * time.Second // that fn may run
+)
+
+// ErrUnknownOutcome says that a commit may or may not have happened. Only an Update
+// without an operation ID returns it: with one, the store asks again by itself.
+var ErrUnknownOutcome = errors.New("store: it is not known whether the transaction was committed")
+
+// Op says what an Update is.
+type Op struct {
+	// ID names the operation, so that it takes effect once however often it is asked
+	// for: "settle/pay_…". It is kept with the result for OpKept. An Update without ID
+	// has an effect each time.
+	ID    string
+	Class Class
+}
+
+// OpKept is how long an operation's ID is remembered. Providers repeat a webhook for
+// three days and keep events for thirty.
+const OpKept = 30 * 24 * time.Hour
+
+// Result is what an Update did.
+type Result struct {
+	LSN      LSN    // of the commit; of the last one when nothing was written
+	Value    []byte // what fn gave to SetResult, now or the first time
+	Repeated bool   // the operation had been done before: fn's writes were not made
+}
+
+// opRecord is an operation done.
+type opRecord struct {
+	ID     string    `cbor:"id"`
+	LSN    LSN       `cbor:"lsn"`
+	At     time.Time `cbor:"at"`
+	Result []byte    `cbor:"result,omitempty"`
+}
+
+// Reader reads records of one tenant: a Tx or a ReadTx.
+type Reader interface {
+	self() *reader
+	// Now is the transaction's time.
+	Now() time.Time
+}
+
+type reader struct {
+	from   pebble.Reader
+	prefix tuple // of the tenant
+	tenant market.TenantID
+	now    time.Time
+}
+
+func (r *reader) self() *reader { return r }
+
+// Now is the time of the transaction, the same throughout.
+func (r *reader) Now() time.Time { return r.now }
+
+// Tenant is whose records the transaction sees.
+func (r *reader) Tenant() market.TenantID { return r.tenant }
+
+func (r *reader) table(id tableID, kind byte) tuple {
+	t := append(make(tuple, 0, len(r.prefix)+48), r.prefix...)
+	return append(t, byte(id), kind)
+}
+
+// value returns what is stored at a key, nil when nothing is.
+func (r *reader) value(key []byte) ([]byte, error) {
+	v, closer, err := r.from.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: reading %s: %w", Key(key), err)
+	}
+	defer closer.Close()
+	return append([]byte{}, v...), nil
+}
+
+// load decodes what is stored at a key into record; false when nothing is.
+func (r *reader) load(key []byte, record any) (bool, error) {
+	v, closer, err := r.from.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store: reading %s: %w", Key(key), err)
+	}
+	defer closer.Close()
+	return true, decode(v, record)
+}
+
+// ReadTx is a consistent view of a tenant's records at one moment. It is valid inside
+// View's function only.
+type ReadTx struct{ reader }
+
+// Tx is a transaction: it reads its own writes. It is valid inside Update's function only.
+type Tx struct {
+	reader
+	batch  *pebble.Batch
+	bytes  int
+	result []byte
+}
+
+// SetResult sets the small value that Update returns, and returns again to whoever
+// repeats the operation.
+func (tx *Tx) SetResult(b []byte) { tx.result = b }
+
+func (tx *Tx) put(key, value []byte) error {
+	if err := tx.count(key, value); err != nil {
+		return err
+	}
+	if err := tx.batch.Set(key, value, nil); err != nil {
+		return fmt.Errorf("store: writing %s: %w", Key(key), err)
+	}
+	return nil
+}
+
+// putNew writes only where nothing is, and reports whether it did.
+func (tx *Tx) putNew(key, value []byte) (bool, error) {
+	_, closer, err := tx.batch.Get(key)
+	switch {
+	case err == nil:
+		return false, closer.Close()
+	case !errors.Is(err, pebble.ErrNotFound):
+		return false, fmt.Errorf("store: reading %s: %w", Key(key), err)
+	}
+	return true, tx.put(key, value)
+}
+
+func (tx *Tx) delete(key []byte) error {
+	if err := tx.count(key, nil); err != nil {
+		return err
+	}
+	if err := tx.batch.Delete(key, nil); err != nil {
+		return fmt.Errorf("store: deleting %s: %w", Key(key), err)
+	}
+	return nil
+}
+
+func (tx *Tx) count(key, value []byte) error {
+	tx.bytes += len(key) + len(value)
+	switch {
+	case len(key) > MaxKey:
+		return market.Errorf(market.TooLarge, "A key of %d bytes is over the limit of %d.", len(key), MaxKey)
+	case len(value) > MaxValue:
+		return market.Errorf(market.TooLarge, "A record of %d bytes is over the limit of %d.", len(value), MaxValue)
+	case tx.batch.Count() >= MaxWrites:
+		return market.Errorf(market.TooLarge, "One transaction can't write more than %d keys.", MaxWrites)
+	case tx.bytes > MaxBytes:
+		return market.Errorf(market.TooLarge, "One transaction can't write more than %d bytes.", MaxBytes)
+	}
+	return nil
+}
+
+// View runs fn on a snapshot of the tenant's records.
+func (db *DB) View(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	snap := db.engine.NewSnapshot()
+	defer snap.Close()
+	tx := &ReadTx{reader{from: snap, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	return fn(tx)
+}
+
+func (db *DB) now() time.Time { return db.opts.Clock().UTC().Truncate(time.Millisecond) }
+
+// Update runs fn alone on the tenant's records and commits what it wrote, with the next
+// LSN and its entry in the change log. When it returns nil the commit is on disk. When
+// fn returns an error or panics, nothing is written.
+//
+// fn makes no network call, calls no other Update, and may run more than once, so it
+// has no effect but its writes and variables that each run sets afresh. ctx bounds the
+// wait for the writer's turn; once fn has run, the commit is carried through.
+func (db *DB) Update(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
+	for {
+		res, err := db.updateOnce(ctx, tenant, op, fn)
+		if errors.Is(err, ErrUnknownOutcome) && op.ID != "" {
+			continue // the operation's record tells whether it was committed
+		}
+		return res, err
+	}
+}
+
+func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
+	select {
+	case <-db.writer:
+	case <-ctx.Done():
+		return Result{}, fmt.Errorf("store: waiting for the writer's turn: %w", ctx.Err())
+	}
+	res, batch, err := db.commit(tenant, op, fn)
+	if err != nil {
+		return Result{}, err
+	}
+	if batch == nil { // nothing written now; what was read may still be on its way to the disk
+		return res, db.waitDurable(context.WithoutCancel(ctx), res.LSN)
+	}
+	if err := batch.SyncWait(); err != nil {
+		err = fmt.Errorf("store: syncing commit %d: %w", res.LSN, err)
+		db.opts.Fatal(err)
+		return Result{}, err
+	}
+	db.markDurable(res.LSN)
+	if err := batch.Close(); err != nil {
+		return Result{}, fmt.Errorf("store: closing a batch: %w", err)
+	}
+	return res, db.faults.afterCommit(op)
+}
+
+// commit runs fn and applies its batch to memory and log, as the writer; it gives up
+// the writer's token. The batch it returns is applied, and is still to be waited for
+// and closed; it is nil when there is nothing to wait for.
+func (db *DB) commit(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Result, batch *pebble.Batch, err error) {
+	defer func() { db.writer <- struct{}{} }()
+	if db.closed {
+		return Result{}, nil, market.Errorf(market.Unavailable, "The marketplace is stopping. Please try again in a moment.")
+	}
+	if err := db.disk.refuse(); err != nil {
+		return Result{}, nil, err
+	}
+	for range db.faults.runs() {
+		if batch != nil {
+			batch.Close()
+		}
+		batch = db.engine.NewIndexedBatch()
+		if res, err = db.run(tenant, op, batch, fn); err != nil {
+			batch.Close()
+			return Result{}, nil, err
+		}
+	}
+	if batch.Empty() {
+		return res, nil, batch.Close()
+	}
+	if err := db.apply(batch, &res, op.Class); err != nil {
+		batch.Close()
+		return Result{}, nil, err
+	}
+	return res, batch, nil
+}
+
+// run fills the batch with what fn writes. res.LSN is the last commit's.
+func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx *Tx) error) (res Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("store: panic in a transaction: %v\n%s", p, debug.Stack())
+		}
+	}()
+	started := time.Now()
+	tx := &Tx{batch: batch, reader: reader{from: batch, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	opKey := tx.table(tableOps, recordKeys).text(op.ID)
+	if op.ID != "" {
+		var done opRecord
+		if found, err := tx.load(opKey, &done); err != nil {
+			return Result{}, err
+		} else if found {
+			return Result{LSN: db.last, Value: done.Result, Repeated: true}, nil
+		}
+	}
+	if err := fn(tx); err != nil {
+		return Result{}, err
+	}
+	if spent := time.Since(started); spent > MaxTime {
+		return Result{}, fmt.Errorf("store: a transaction ran for %v, over the limit of %v; nothing was written", spent, MaxTime)
+	}
+	if op.ID != "" {
+		v, err := encode(opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result})
+		if err != nil {
+			return Result{}, err
+		}
+		if err := tx.put(opKey, v); err != nil {
+			return Result{}, err
+		}
+	}
+	return Result{LSN: db.last, Value: tx.result}, nil
+}
+
+// apply gives the batch its LSN and log entry and applies it to memory and log buffer.
+// Readers see it from now on; it is durable after batch.SyncWait.
+func (db *DB) apply(batch *pebble.Batch, res *Result, class Class) error {
+	const reprHeader = 12 // Pebble's sequence number and count, which a restore changes
+	lsn, at := db.last+1, db.now()
+	if !at.After(db.lastTime) { // commit times never go back, whatever the clock does
+		at = db.lastTime.Add(time.Millisecond)
+	}
+	keys, err := changedKeys(batch)
+	if err != nil {
+		return err
+	}
+	chain := nextChain(db.lastChain, lsn, class, at, batch.Repr()[reprHeader:])
+	size := 64
+	for _, k := range keys {
+		size += len(k) + 4
+	}
+	entry := appendLogEntry(make([]byte, 0, size), class, at, chain, keys)
+	writes := batch.Count()
+	if err := batch.Set(logKey(lsn), entry, nil); err != nil {
+		return fmt.Errorf("store: writing the change log: %w", err)
+	}
+	if err := db.engine.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+		err = fmt.Errorf("store: applying commit %d: %w", lsn, err)
+		db.opts.Fatal(err)
+		return err
+	}
+	db.last, db.lastChain, db.lastTime = lsn, chain, at
+	db.committed.Store(uint64(lsn))
+	db.commits.Add(1)
+	db.writes.Add(uint64(writes))
+	res.LSN = lsn
+	return nil
+}
