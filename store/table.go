@@ -400,3 +400,22 @@ func (r *reader) scan(lower, upper []byte) iter.Seq2[[]byte, scanned] {
 		}
 	}
 }
+
+// Counts returns the number of records of every prefix of an index that keeps counts
+// and whose prefixes are texts.
+func Counts[P, K ~string, R any](tx Reader, ix *Index[P, K, R]) (map[P]int, error) {
+	r := tx.self()
+	counts := map[P]int{}
+	lower := r.table(ix.table.id, countOf|ix.n)
+	for k, v := range r.scan(lower, successor(lower)) {
+		if v.err != nil {
+			return nil, v.err
+		}
+		name, _, ok := cutText(k[len(lower):])
+		if !ok {
+			return nil, fmt.Errorf("store: the count %s has no text for a prefix", Key(k))
+		}
+		counts[P(name)] = int(countIn(v.bytes))
+	}
+	return counts, nil
+}

@@ -1,0 +1,158 @@
+package order
+
+import (
+	"context"
+	"slices"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+// Cart is a cart as its owner sees it now: prices and sellers are read afresh.
+type Cart struct {
+	ID    market.CartID
+	Lines []CartLine
+	Total market.Money
+	// Gone are the names of agents that can no longer be bought; they are not in Lines.
+	Gone []string
+}
+
+// CartLine is a line of a Cart.
+type CartLine struct {
+	Agent  market.Agent
+	Seller market.Seller
+}
+
+// Cart returns what is in a cart; an unknown one is empty.
+func (s *Shop) Cart(ctx context.Context, id market.CartID) (c Cart, err error) {
+	err = s.Store.View(ctx, s.Tenant, func(tx *store.ReadTx) error {
+		c, err = s.cart(tx, id)
+		return err
+	})
+	return c, err
+}
+
+func (s *Shop) cart(tx store.Reader, id market.CartID) (Cart, error) {
+	c := Cart{ID: id, Total: market.Money{Currency: s.Currency}}
+	rec, err := loadCart(tx, id)
+	if err != nil {
+		return c, err
+	}
+	for _, l := range rec.Lines {
+		a, err := store.Agents.Load(tx, l.Agent)
+		if err != nil && !market.Is(err, market.NotFound) {
+			return c, err
+		}
+		if err != nil || !a.Visible() || a.Offer.ID != l.Offer {
+			c.Gone = append(c.Gone, cmpName(a.Name))
+			continue
+		}
+		seller, err := store.Sellers.Load(tx, a.Seller)
+		if err != nil {
+			return c, err
+		}
+		if c.Total, err = c.Total.Add(a.Offer.Price); err != nil {
+			return c, err
+		}
+		c.Lines = append(c.Lines, CartLine{a, seller})
+	}
+	return c, nil
+}
+
+func cmpName(name string) string {
+	if name == "" {
+		return "An agent"
+	}
+	return name
+}
+
+// loadCart returns a stored cart, an empty one when there is none.
+func loadCart(tx store.Reader, id market.CartID) (market.Cart, error) {
+	if id == "" {
+		return market.Cart{}, nil
+	}
+	rec, err := store.Carts.Load(tx, id)
+	if market.Is(err, market.NotFound) {
+		return market.Cart{ID: id}, nil
+	}
+	return rec, err
+}
+
+// Add puts an agent's offer into a cart, making the cart when id is empty or unknown,
+// and returns the cart's ID and number of lines. What is there already stays as it is.
+func (s *Shop) Add(ctx context.Context, id market.CartID, agent market.AgentID) (market.CartID, int, error) {
+	fresh := market.NewCartID()
+	n := 0
+	_, err := s.Store.Update(ctx, s.Tenant, store.Op{Class: store.UserData}, func(tx *store.Tx) error {
+		a, err := store.Agents.Load(tx, agent)
+		if err != nil {
+			return err
+		}
+		if !a.Visible() {
+			return market.Errorf(market.NotFound, "%s isn't sold any more.", a.Name)
+		}
+		if a.Offer.Price.Currency != s.Currency && !a.Offer.Price.IsZero() {
+			return market.Errorf(market.Conflict, "%s is sold in %s, and this marketplace takes %s.", a.Name, a.Offer.Price.Currency, s.Currency)
+		}
+		c, err := loadCart(tx, id)
+		if err != nil {
+			return err
+		}
+		if c.Updated.IsZero() { // never adopt an ID that a browser made up
+			c = market.Cart{ID: fresh}
+		}
+		line := market.CartLine{Agent: a.ID, Offer: a.Offer.ID}
+		i := slices.IndexFunc(c.Lines, func(l market.CartLine) bool { return l.Agent == a.ID })
+		switch {
+		case i >= 0:
+			c.Lines[i] = line
+		case len(c.Lines) == market.MaxCartLines:
+			return market.Errorf(market.Conflict, "A cart holds %d agents. Buy these first, or remove one.", market.MaxCartLines)
+		default:
+			c.Lines = append(c.Lines, line)
+		}
+		c.Updated = tx.Now()
+		id, n = c.ID, len(c.Lines)
+		return store.Carts.Put(tx, &c)
+	})
+	return id, n, err
+}
+
+// Remove takes an agent out of a cart and returns the number of lines left.
+func (s *Shop) Remove(ctx context.Context, id market.CartID, agent market.AgentID) (int, error) {
+	n := 0
+	_, err := s.Store.Update(ctx, s.Tenant, store.Op{Class: store.UserData}, func(tx *store.Tx) error {
+		c, err := loadCart(tx, id)
+		if err != nil || c.Updated.IsZero() {
+			return err
+		}
+		c.Lines = slices.DeleteFunc(c.Lines, func(l market.CartLine) bool { return l.Agent == agent })
+		c.Updated = tx.Now()
+		n = len(c.Lines)
+		return store.Carts.Put(tx, &c)
+	})
+	return n, err
+}
+
+// pruneCarts forgets up to 100 carts untouched for cartLife.
+func (s *Shop) pruneCarts(ctx context.Context) error {
+	_, err := s.Store.Update(ctx, s.Tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) error {
+		var old []market.CartID
+		for row, err := range store.OldCarts.Scan(tx, store.All{}, "") {
+			if err != nil {
+				return err
+			}
+			if len(old) == 100 || row.Record.Updated.After(tx.Now().Add(-cartLife)) {
+				break
+			}
+			old = append(old, row.Record.ID)
+		}
+		for _, id := range old {
+			if err := store.Carts.Delete(tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,235 @@
+package order
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/payments"
+	"github.com/souk-market/souk/store"
+)
+
+// Placement is what a buyer sends from the checkout page.
+type Placement struct {
+	Cart  market.CartID
+	Email string
+	Terms bool
+	// Token is drawn when the page is shown: sending the same page again places the
+	// same checkout, not another.
+	Token string
+	// Shown is the total that the page showed. A cart that costs something else by now
+	// is refused, so that the buyer sees the new total first.
+	Shown market.Money
+}
+
+// Place stores a checkout of a cart and returns where the buyer goes next: the
+// provider's page, or the receipt when there is nothing to pay.
+//
+// The checkout is stored before the provider is asked. When the provider can't be
+// asked, the error is Unavailable and placing the same page again goes on from there.
+func (s *Shop) Place(ctx context.Context, p Placement) (next string, err error) {
+	email, err := market.NormalizeEmail(p.Email)
+	if err != nil {
+		return "", err
+	}
+	if !p.Terms {
+		return "", market.FieldErrorf("terms", "Please agree to the terms to go on.")
+	}
+	if len(p.Token) < 16 || len(p.Token) > 64 {
+		return "", market.Errorf(market.Invalid, "This checkout page is damaged. Please open your cart and check out again.")
+	}
+	op := store.Op{ID: placeOp(p, email), Class: store.Transaction}
+	res, err := s.Store.Update(ctx, s.Tenant, op, func(tx *store.Tx) error {
+		c, err := s.cart(tx, p.Cart)
+		if err != nil {
+			return err
+		}
+		if err := c.mayPlace(p.Shown); err != nil {
+			return err
+		}
+		ch, err := s.place(tx, &c, email)
+		if err != nil {
+			return err
+		}
+		tx.SetResult([]byte(ch.ID))
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.next(ctx, market.CheckoutID(res.Value))
+}
+
+// placeOp names a placement: the same page sent twice is one operation, the page sent
+// again with another address is another.
+func placeOp(p Placement, email string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", p.Token, p.Cart, email, p.Shown))
+	return "place/" + hex.EncodeToString(sum[:16])
+}
+
+func (c *Cart) mayPlace(shown market.Money) error {
+	switch {
+	case len(c.Gone) > 0:
+		return market.Errorf(market.Conflict, "%s can't be bought any more and has left your cart. Please look at the new total.", c.Gone[0])
+	case len(c.Lines) == 0:
+		return market.Errorf(market.Conflict, "Your cart is empty. If you have just paid, your receipt is in your mail.")
+	case shown.Amount != c.Total.Amount || shown.Currency != c.Total.Currency:
+		return market.Errorf(market.Conflict, "The total has changed from %s to %s. Please confirm the new one.", shown, c.Total)
+	}
+	return nil
+}
+
+// place writes the checkout of a cart with its orders and its payment. A checkout
+// without money is settled at once.
+func (s *Shop) place(tx *store.Tx, c *Cart, email string) (*market.Checkout, error) {
+	now := tx.Now()
+	ch := &market.Checkout{
+		ID: market.NewCheckoutID(now), Number: market.NewOrderNumber(), Receipt: market.NewSecret(),
+		Cart: c.ID, Email: email, State: market.CheckoutOpen, Total: c.Total, Terms: termsVersion,
+		Created: now, Expires: now.Add(checkoutLife),
+	}
+	orders, err := s.split(ch, c.Lines, now)
+	if err != nil {
+		return nil, err
+	}
+	for i := range orders {
+		ch.Orders = append(ch.Orders, orders[i].ID)
+		if err := store.Orders.Insert(tx, &orders[i]); err != nil {
+			return nil, err
+		}
+	}
+	if ch.Total.IsZero() {
+		if err := store.Checkouts.Insert(tx, ch); err != nil {
+			return nil, err
+		}
+		return ch, s.fulfil(tx, ch, now)
+	}
+	p := &market.Payment{
+		ID: market.NewPaymentID(now), Checkout: ch.ID, State: market.PaymentCreated, Amount: ch.Total,
+		Provider: s.Provider.Name(), Live: s.Provider.Live(), Created: now,
+	}
+	ch.Payment = p.ID
+	if err := store.Payments.Insert(tx, p); err != nil {
+		return nil, err
+	}
+	return ch, store.Checkouts.Insert(tx, ch)
+}
+
+// split makes one order per seller, in the order of the cart, and freezes prices and
+// commissions in their lines.
+func (s *Shop) split(ch *market.Checkout, lines []CartLine, now time.Time) ([]market.Order, error) {
+	var orders []market.Order
+	bySeller := map[market.SellerID]int{}
+	for _, l := range lines {
+		i, ok := bySeller[l.Seller.ID]
+		if !ok {
+			i = len(orders)
+			bySeller[l.Seller.ID] = i
+			orders = append(orders, market.Order{
+				ID: market.NewOrderID(now), Checkout: ch.ID, Seller: l.Seller.ID, Email: ch.Email,
+				State: market.OrderPendingPayment, Total: market.Money{Currency: s.Currency}, Created: now,
+			})
+		}
+		o, a := &orders[i], &l.Agent
+		price := market.Money{Amount: a.Offer.Price.Amount, Currency: s.Currency}
+		total, err := o.Total.Add(price)
+		if err != nil {
+			return nil, err
+		}
+		o.Total = total
+		o.Lines = append(o.Lines, market.Line{
+			ID: market.NewLineID(now), Agent: a.ID, Offer: a.Offer.ID, Name: a.Name, Slug: a.Slug,
+			Price: price, Commission: price.BasisPoints(s.Commission), Rule: fmt.Sprintf("%d bp", s.Commission),
+			License: a.Offer.License, Release: a.Release,
+		})
+	}
+	return orders, nil
+}
+
+// next returns where the buyer of a checkout goes: the receipt, or the provider's page,
+// for which a session is made when there is none yet.
+func (s *Shop) next(ctx context.Context, id market.CheckoutID) (string, error) {
+	var ch market.Checkout
+	var p market.Payment
+	var orders []market.Order
+	err := s.Store.View(ctx, s.Tenant, func(tx *store.ReadTx) (err error) {
+		if ch, err = store.Checkouts.Load(tx, id); err != nil || ch.Payment == "" {
+			return err
+		}
+		if orders, err = ordersOf(tx, &ch); err != nil {
+			return err
+		}
+		p, err = store.Payments.Load(tx, ch.Payment)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if ch.Payment == "" || !p.State.Open() {
+		return s.ReceiptURL(ch.Receipt), nil
+	}
+	if p.Session != "" {
+		return p.URL, nil
+	}
+	session, err := s.Provider.CreateSession(ctx, s.sessionRequest(&ch, &p, orders))
+	if err != nil {
+		return "", err
+	}
+	return session.URL, s.recordSession(ctx, p.ID, session)
+}
+
+func (s *Shop) sessionRequest(ch *market.Checkout, p *market.Payment, orders []market.Order) payments.SessionRequest {
+	req := payments.SessionRequest{
+		IdempotencyKey: string(p.ID), Reference: ch.ID, PaymentID: p.ID, Total: p.Amount, Email: ch.Email,
+		SuccessURL: s.ReceiptURL(ch.Receipt), CancelURL: s.BaseURL + "/cart", ExpiresAt: ch.Expires,
+	}
+	for _, o := range orders {
+		for _, l := range o.Lines {
+			req.Lines = append(req.Lines, payments.Line{Name: l.Name, Quantity: 1, UnitPrice: l.Price})
+		}
+	}
+	return req
+}
+
+// recordSession notes the provider's session. A webhook may have been faster: then the
+// payment is not open any more and stays as it is.
+func (s *Shop) recordSession(ctx context.Context, id market.PaymentID, session payments.Session) error {
+	op := store.Op{ID: "session/" + string(id), Class: store.Transaction}
+	_, err := s.Store.Update(ctx, s.Tenant, op, func(tx *store.Tx) error {
+		p, err := store.Payments.Load(tx, id)
+		if err != nil || p.State != market.PaymentCreated {
+			return err
+		}
+		p.State, p.Session, p.URL = market.PaymentProcessing, session.ID, session.URL
+		if err := store.Payments.Put(tx, &p); err != nil {
+			return err
+		}
+		ch, err := store.Checkouts.Load(tx, p.Checkout)
+		if err != nil {
+			return err
+		}
+		if ch.State, err = ch.State.To(market.CheckoutProcessing); err != nil {
+			return err
+		}
+		return store.Checkouts.Put(tx, &ch)
+	})
+	return err
+}
+
+func ordersOf(tx store.Reader, ch *market.Checkout) ([]market.Order, error) {
+	orders := make([]market.Order, 0, len(ch.Orders))
+	for _, id := range ch.Orders {
+		o, err := store.Orders.Load(tx, id)
+		if err != nil {
+			return nil, err
+		}
+		orders = append(orders, o)
+	}
+	return orders, nil
+}
+
+// ReceiptURL is the address of a receipt, for its owner's eyes.
+func (s *Shop) ReceiptURL(receipt string) string { return s.BaseURL + "/o/" + receipt }
