@@ -20,6 +20,7 @@ const (
 	firstPause    = time.Second
 	longestPause  = time.Minute
 	deliveryLimit = 10 * time.Second // for one attempt
+	grace         = time.Second      // for attempts under way when Run is to end
 )
 
 // delivery is a webhook on its way. It is in the outbox until it was accepted.
@@ -140,43 +141,40 @@ func (m *message) event() payments.Event {
 	return e.public()
 }
 
-// Run delivers webhooks and lets sessions expire, until ctx ends. Then it waits for
-// the deliveries under way and returns nil. One Run at a time.
+// Run delivers webhooks and lets sessions expire, until ctx ends. Deliveries under way
+// then have a second to finish, and Run returns nil. One Run at a time.
 func (b *Bank) Run(ctx context.Context) error {
 	var senders sync.WaitGroup
 	defer senders.Wait()
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+
 	slots := make(chan struct{}, parallel)
-	for {
+	for ctx.Err() == nil {
+		slots <- struct{}{} // each is free again within deliveryLimit
 		d, wait := b.next()
 		if d == nil {
-			if !b.idle(ctx, wait) {
-				return nil
-			}
+			<-slots
+			b.idle(ctx, wait)
 			continue
-		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
 		}
 		senders.Go(func() {
 			defer func() { <-slots }()
-			b.deliver(ctx, d)
+			b.deliver(sending, d)
 		})
 	}
+	return nil
 }
 
-// idle waits for wait, or for a poke. It returns false when ctx has ended.
-func (b *Bank) idle(ctx context.Context, wait time.Duration) bool {
+// idle waits until wait is over, a poke comes, or ctx ends.
+func (b *Bank) idle(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-b.wake:
 	case <-timer.C:
 	}
-	return ctx.Err() == nil
 }
 
 // next takes the next delivery that is due, expiring sessions on the way. With none due

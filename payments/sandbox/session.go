@@ -55,14 +55,14 @@ func newSession(req payments.SessionRequest, now time.Time) *session {
 		SuccessURL:  req.SuccessURL,
 		CancelURL:   req.CancelURL,
 		Created:     now,
-		Expires:     req.ExpiresAt.UTC(),
+		Expires:     req.ExpiresAt.UTC().Truncate(time.Second),
 		Status:      payments.SessionOpen,
 	}
 	for _, l := range req.Lines {
 		s.Lines = append(s.Lines, line(l))
 	}
 	if req.ExpiresAt.IsZero() {
-		s.Expires = now.Add(defaultLife)
+		s.Expires = now.Add(defaultLife).Truncate(time.Second)
 	}
 	return s
 }
