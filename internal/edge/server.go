@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/souk-market/souk/internal/market"
 )
@@ -58,8 +59,9 @@ type Server struct {
 	config  Config
 	handler http.Handler
 	log     *slog.Logger
-	public  net.Listener // serves handler
-	plain   net.Listener // redirects and answers challenges; nil without TLS or HTTPAddr
+	drain   time.Duration // DrainTime, except in tests
+	public  net.Listener  // serves handler
+	plain   net.Listener  // redirects and answers challenges; nil without TLS or HTTPAddr
 }
 
 // New checks c and returns a Server for h, usually one from Protect. It starts nothing.
@@ -79,7 +81,7 @@ func New(c Config, h http.Handler) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Server{config: c, handler: h, log: c.Logger}, nil
+	return &Server{config: c, handler: h, log: c.Logger, drain: DrainTime}, nil
 }
 
 // validDomain reports whether name is a host name of letters, digits and hyphens (RFC
@@ -233,14 +235,14 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	err = errors.Join(err, drain(servers))
+	err = errors.Join(err, s.shutDown(servers))
 	running.Wait()
 	return err
 }
 
-// drain lets the servers finish within DrainTime, and closes what is left.
-func drain(servers []*http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), DrainTime)
+// shutDown lets the servers finish within the drain time, and closes what is left.
+func (s *Server) shutDown(servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.drain)
 	defer cancel()
 	errs := make([]error, len(servers))
 	var stopping sync.WaitGroup
@@ -248,7 +250,7 @@ func drain(servers []*http.Server) error {
 		stopping.Go(func() {
 			if srv.Shutdown(ctx) != nil {
 				srv.Close()
-				errs[i] = fmt.Errorf("edge: requests were still running after %v and have been cut off", DrainTime)
+				errs[i] = fmt.Errorf("edge: requests were still running after %v and have been cut off", s.drain)
 			}
 		})
 	}

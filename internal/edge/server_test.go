@@ -241,6 +241,23 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+func TestDrainEnds(t *testing.T) {
+	started, ended := make(chan bool), make(chan bool)
+	s := newServer(t, Config{Addr: "127.0.0.1:0"}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(started)
+		<-r.Context().Done()
+		close(ended)
+	}))
+	s.drain = time.Millisecond
+	stop := run(t, s)
+	go http.Get("http://" + s.Addr().String())
+	<-started
+	if err := stop(); err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("Run: %v, want that a request was cut off", err)
+	}
+	<-ended // its context did
+}
+
 func TestListen(t *testing.T) {
 	s := newServer(t, Config{Addr: "127.0.0.1:0"}, http.NotFoundHandler())
 	if err := s.Listen(); err != nil {
