@@ -1,0 +1,417 @@
+package replica
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"hash/fnv"
+	"io"
+	"os"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/fxamacker/cbor/v2"
+	"github.com/superfly/ltx"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+// The end of a file: the footer's length and CRC-32C, big-endian, then the magic.
+const (
+	fileMagic   = "SOUKCHG1"
+	trailerSize = 4 + 4 + len(fileMagic)
+
+	// formatVersion is the footer's version. Fields are added to it, never renamed; a
+	// file with a higher version is refused.
+	formatVersion = 1
+
+	// tableTarget is the raw size at which a sorted table is finished and the next one
+	// begun, so that a restore needs little memory and disk beside the database.
+	tableTarget = 64 << 20
+
+	// maxFooter bounds what a damaged length can make a reader allocate. A footer has
+	// some 120 bytes per table of 64 MiB.
+	maxFooter = 16 << 20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// footer describes a file. Everything in front of it is covered: the header is a
+// function of the footer, the tables follow one another without gaps and carry a CRC each.
+type footer struct {
+	Version    int    `cbor:"v"`
+	Generation uint32 `cbor:"gen"`
+	TXID       uint64 `cbor:"txid"`               // the file's number in its generation
+	Snapshot   bool   `cbor:"snapshot,omitempty"` // holds everything up to TXID, for level 9
+	// Full: the file holds everything there is at LSNMax, and its first table deletes
+	// what was before. Such a file bridges a change log that had been cut.
+	Full bool `cbor:"full,omitempty"`
+
+	LSNMin    store.LSN   `cbor:"lsnMin"` // first commit in the file; LSNMax+1 when it holds none
+	LSNMax    store.LSN   `cbor:"lsnMax"`
+	PrevChain store.Chain `cbor:"prev"`  // at LSNMin-1: the chain of the file before
+	Chain     store.Chain `cbor:"chain"` // at LSNMax
+
+	Node      market.NodeID `cbor:"node"`
+	Time      int64         `cbor:"time"` // when the file was cut, Unix milliseconds, rising from file to file
+	Committed int64         `cbor:"at"`   // when LSNMax was committed, Unix milliseconds
+	Schema    uint32        `cbor:"schema"`
+
+	Seal *seal `cbor:"sealedBy,omitempty"` // set in a tombstone, which holds no tables
+
+	Tables []table `cbor:"tables,omitempty"`
+}
+
+// seal names who ended a generation and where history goes on.
+type seal struct {
+	Node       market.NodeID `cbor:"node"`
+	Generation uint32        `cbor:"gen"`
+}
+
+// table is one sorted table inside a file.
+type table struct {
+	Offset int64  `cbor:"off"` // bytes from the start of the file
+	Size   int64  `cbor:"len"`
+	CRC    uint32 `cbor:"crc32c"`
+	First  []byte `cbor:"first"` // smallest and largest key
+	Last   []byte `cbor:"last"`
+	Keys   int64  `cbor:"n"` // sets and deletes
+}
+
+func (f *footer) time() time.Time { return time.UnixMilli(f.Time).UTC() }
+
+// position is where a follower stands after the file.
+func (f *footer) position() Position {
+	return Position{Generation: f.Generation, TXID: ltx.TXID(f.TXID), LSN: f.LSNMax, Chain: f.Chain, Time: f.time()}
+}
+
+func (f *footer) minTXID() ltx.TXID {
+	if f.Snapshot {
+		return 1
+	}
+	return ltx.TXID(f.TXID)
+}
+
+// header is the LTX header that makes litestream's clients carry the file. They read
+// its magic and timestamp only; the rest is filled in so that LTX tools can name the file.
+func (f *footer) header() []byte {
+	return ltxHeader(f.minTXID(), ltx.TXID(f.TXID), f.Time, f.Node)
+}
+
+func ltxHeader(minTXID, maxTXID ltx.TXID, unixMilli int64, node market.NodeID) []byte {
+	id := fnv.New64a()
+	io.WriteString(id, string(node))
+	h := ltx.Header{
+		Version: ltx.Version, Flags: ltx.HeaderFlagNoChecksum, PageSize: 4096,
+		MinTXID: minTXID, MaxTXID: maxTXID, Timestamp: unixMilli, NodeID: id.Sum64(),
+	}
+	b, err := h.MarshalBinary()
+	if err != nil {
+		panic(fmt.Sprintf("replica: encoding an LTX header: %v", err)) // it never fails for a fixed-size header
+	}
+	return b
+}
+
+// fileWriter writes a change file into a spool file. The header is written last, when
+// the footer is known.
+type fileWriter struct {
+	f     *os.File
+	off   int64 // end of the last finished table
+	sst   *sstable.Writer
+	sink  *tableSink
+	cur   table
+	raw   int64 // bytes of keys and values in the current table
+	parts []table
+}
+
+// newFileWriter makes a spool file in dir ("" is the system's temporary directory).
+func newFileWriter(dir string) (*fileWriter, error) {
+	f, err := os.CreateTemp(dir, "souk-replica-*")
+	if err != nil {
+		return nil, fmt.Errorf("replica: making a spool file: %w", err)
+	}
+	return &fileWriter{f: f, off: ltx.HeaderSize}, nil
+}
+
+// set adds a key, which must be greater than the one before. A nil value deletes.
+func (w *fileWriter) set(key, value []byte, deleted bool) error {
+	if err := w.begin(key); err != nil {
+		return err
+	}
+	var err error
+	if deleted {
+		err = w.sst.Delete(key)
+	} else {
+		err = w.sst.Set(key, value)
+	}
+	if err != nil {
+		return fmt.Errorf("replica: writing a table: %w", err)
+	}
+	w.cur.Keys++
+	w.cur.Last = append(w.cur.Last[:0], key...)
+	if w.raw += int64(len(key) + len(value)); w.raw >= tableTarget {
+		return w.endTable()
+	}
+	return nil
+}
+
+// deleteAll adds a table that deletes every key of [lower, upper). Later tables of the
+// same file are not touched by it, since tables are taken in one after the other.
+func (w *fileWriter) deleteAll(lower, upper []byte) error {
+	if err := w.begin(lower); err != nil {
+		return err
+	}
+	if err := w.sst.DeleteRange(lower, upper); err != nil {
+		return fmt.Errorf("replica: writing a table: %w", err)
+	}
+	w.cur.Last = append([]byte(nil), upper...)
+	return w.endTable()
+}
+
+func (w *fileWriter) begin(first []byte) error {
+	if w.sst != nil {
+		return nil
+	}
+	if _, err := w.f.Seek(w.off, io.SeekStart); err != nil {
+		return fmt.Errorf("replica: writing the spool file: %w", err)
+	}
+	w.sink = &tableSink{w: bufio.NewWriterSize(w.f, 256<<10)}
+	w.sst = sstable.NewWriter(w.sink, store.SSTOptions())
+	w.cur = table{Offset: w.off, First: append([]byte(nil), first...)}
+	w.raw = 0
+	return nil
+}
+
+func (w *fileWriter) endTable() error {
+	if w.sst == nil {
+		return nil
+	}
+	err := w.sst.Close()
+	w.sst = nil
+	if err != nil {
+		return fmt.Errorf("replica: finishing a table: %w", err)
+	}
+	w.cur.Size, w.cur.CRC = w.sink.n, w.sink.crc
+	w.off += w.cur.Size
+	w.parts = append(w.parts, w.cur)
+	return nil
+}
+
+// finish writes footer, trailer and header, and returns the file, rewound. The caller
+// closes it with discard.
+func (w *fileWriter) finish(f *footer) (*os.File, error) {
+	if err := w.endTable(); err != nil {
+		return nil, err
+	}
+	f.Version, f.Tables = formatVersion, w.parts
+	tail, err := encodeTail(f)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.f.WriteAt(tail, w.off); err != nil {
+		return nil, fmt.Errorf("replica: writing the spool file: %w", err)
+	}
+	if _, err := w.f.WriteAt(f.header(), 0); err != nil {
+		return nil, fmt.Errorf("replica: writing the spool file: %w", err)
+	}
+	if _, err := w.f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("replica: rewinding the spool file: %w", err)
+	}
+	return w.f, nil
+}
+
+// discard removes the spool file. It is safe after finish, and needed whether or not
+// finish was reached.
+func (w *fileWriter) discard() {
+	if w.sst != nil {
+		w.sst.Close()
+		w.sst = nil
+	}
+	w.f.Close()
+	os.Remove(w.f.Name())
+}
+
+func encodeTail(f *footer) ([]byte, error) {
+	body, err := cbor.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("replica: encoding a footer: %w", err)
+	}
+	b := binary.BigEndian.AppendUint32(body, uint32(len(body)))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
+	return append(b, fileMagic...), nil
+}
+
+// encodeTombstone is a whole file without tables.
+func encodeTombstone(f *footer) ([]byte, error) {
+	f.Version = formatVersion
+	tail, err := encodeTail(f)
+	if err != nil {
+		return nil, err
+	}
+	return append(f.header(), tail...), nil
+}
+
+// tableSink is an objstorage.Writable that counts and sums what passes.
+type tableSink struct {
+	w   *bufio.Writer
+	n   int64
+	crc uint32
+}
+
+func (s *tableSink) Write(p []byte) error {
+	s.n += int64(len(p))
+	s.crc = crc32.Update(s.crc, castagnoli, p)
+	_, err := s.w.Write(p)
+	return err
+}
+
+// Finish hands the table to the spool file, which needs no fsync: after a crash the
+// file is cut anew from the change log.
+func (s *tableSink) Finish() error { return s.w.Flush() }
+func (s *tableSink) Abort()        {}
+
+// changeFile is a downloaded file whose footer, header and layout have been verified.
+// Its tables are verified as they are extracted.
+type changeFile struct {
+	name string
+	r    io.ReaderAt
+	footer
+}
+
+// openChangeFile verifies the frame of a file of size bytes: magic, footer CRC, version,
+// header, and that the tables fill the space between header and footer. name is for errors.
+func openChangeFile(name string, r io.ReaderAt, size int64) (*changeFile, error) {
+	bad := func(format string, args ...any) (*changeFile, error) {
+		return nil, &CorruptError{Name: name, Reason: fmt.Sprintf(format, args...)}
+	}
+	if size < int64(ltx.HeaderSize+trailerSize) {
+		return bad("it has %d bytes, fewer than an empty file", size)
+	}
+	var end [trailerSize]byte
+	if _, err := r.ReadAt(end[:], size-int64(trailerSize)); err != nil {
+		return nil, fmt.Errorf("replica: reading %s: %w", name, err)
+	}
+	if string(end[8:]) != fileMagic {
+		return bad("its end is missing")
+	}
+	n := int64(binary.BigEndian.Uint32(end[:]))
+	start := size - int64(trailerSize) - n
+	if n > maxFooter || start < ltx.HeaderSize {
+		return bad("its footer's length is wrong")
+	}
+	body := make([]byte, n)
+	if _, err := r.ReadAt(body, start); err != nil {
+		return nil, fmt.Errorf("replica: reading %s: %w", name, err)
+	}
+	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(end[4:]) {
+		return bad("its footer's checksum is wrong")
+	}
+	cf := &changeFile{name: name, r: r}
+	if err := cbor.Unmarshal(body, &cf.footer); err != nil {
+		return bad("its footer can't be read: %v", err)
+	}
+	if cf.Version > formatVersion {
+		return nil, market.Errorf(market.Conflict, "The replica file %s has format %d, and this souk knows format %d. Use a newer souk for it.",
+			name, cf.Version, formatVersion)
+	}
+	var head [ltx.HeaderSize]byte
+	if _, err := r.ReadAt(head[:], 0); err != nil {
+		return nil, fmt.Errorf("replica: reading %s: %w", name, err)
+	}
+	if !bytes.Equal(head[:], cf.header()) {
+		return bad("its header doesn't match its footer")
+	}
+	off := int64(ltx.HeaderSize)
+	for _, t := range cf.Tables {
+		if t.Offset != off || t.Size <= 0 || t.Size > start-off {
+			return bad("its tables don't follow one another")
+		}
+		off += t.Size
+	}
+	if off != start {
+		return bad("its tables don't fill it")
+	}
+	return cf, nil
+}
+
+// extract writes table i to path, fsynced, and verifies its CRC and every block's own
+// checksum. It calls each for every key set or deleted, in order.
+func (cf *changeFile) extract(i int, path string, each func(key []byte, deleted bool) error) (err error) {
+	t := cf.Tables[i]
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("replica: writing a table: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	sum := crc32.New(castagnoli)
+	if _, err := io.Copy(io.MultiWriter(f, sum), io.NewSectionReader(cf.r, t.Offset, t.Size)); err != nil {
+		return fmt.Errorf("replica: writing a table of %s: %w", cf.name, err)
+	}
+	if sum.Sum32() != t.CRC {
+		return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("the checksum of its table %d is wrong", i+1)}
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("replica: syncing a table: %w", err)
+	}
+	return readTable(cf.name, path, each)
+}
+
+// readTable verifies all blocks of a sorted table and visits its keys.
+func readTable(name, path string, each func(key []byte, deleted bool) error) (err error) {
+	f, err := vfs.Default.Open(path)
+	if err != nil {
+		return fmt.Errorf("replica: reading a table of %s: %w", name, err)
+	}
+	readable, err := sstable.NewSimpleReadable(f)
+	if err != nil {
+		return errors.Join(fmt.Errorf("replica: reading a table of %s: %w", name, err), f.Close())
+	}
+	corrupt := func(err error) error { return &CorruptError{Name: name, Reason: "a table can't be read", Err: err} }
+	r, err := sstable.NewReader(context.Background(), readable, sstable.ReaderOptions{})
+	if err != nil {
+		return errors.Join(corrupt(err), readable.Close())
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if err := r.ValidateBlockChecksums(); err != nil {
+		return corrupt(err)
+	}
+	it, err := r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
+	if err != nil {
+		return corrupt(err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for kv := it.First(); kv != nil; kv = it.Next() {
+		if err := each(kv.K.UserKey, kv.Kind() == pebble.InternalKeyKindDelete); err != nil {
+			return err
+		}
+	}
+	if err := it.Error(); err != nil {
+		return corrupt(err)
+	}
+	return nil
+}
+
+// CorruptError names an object of a replica that isn't what was written.
+type CorruptError struct {
+	Name   string // the object, as the replica calls it
+	Reason string
+	Err    error
+}
+
+func (e *CorruptError) Error() string {
+	s := fmt.Sprintf("replica: %s is damaged: %s", e.Name, e.Reason)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *CorruptError) Unwrap() error        { return e.Err }
+func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }

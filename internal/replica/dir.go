@@ -1,0 +1,131 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/benbjohnson/litestream"
+	"github.com/benbjohnson/litestream/file"
+	"github.com/superfly/ltx"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// dirTransport keeps a replica in a directory: a second disk, or a mounted share that
+// knows hard links.
+type dirTransport struct{ root string }
+
+func openDir(u *url.URL) (string, transport, error) {
+	if u.Host != "" || u.User != nil || !filepath.IsAbs(u.Path) {
+		return "", nil, market.FieldErrorf("replica", "A file replica needs three slashes and an absolute path. Write file:///path/to/replica.")
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return "", nil, market.FieldErrorf("replica", "A file replica takes no parameters. Write file:///path/to/replica, with %%3F for a question mark.")
+	}
+	root := filepath.Clean(filepath.FromSlash(u.Path))
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(root)}).String(), &dirTransport{root}, nil
+}
+
+func (d *dirTransport) path(key string) string { return filepath.Join(d.root, filepath.FromSlash(key)) }
+
+func (d *dirTransport) where(key string) string { return d.path(key) }
+
+func (d *dirTransport) ltx(_ context.Context, under string) (litestream.ReplicaClient, error) {
+	return file.NewReplicaClient(d.path(under)), nil
+}
+
+func (d *dirTransport) ltxKey(under string, level int, minTXID, maxTXID ltx.TXID) string {
+	return litestream.LTXFilePath(under, level, minTXID, maxTXID)
+}
+
+// create writes a temporary file, syncs it, and gives it its name by a hard link, which
+// fails where the name is taken: unlike a rename, which would replace the file.
+func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) (err error) {
+	name := d.path(key)
+	dir := filepath.Dir(name)
+	if err := makeDirs(dir); err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = io.Copy(f, &contextReader{ctx, body})
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("replica: writing %s: %w", name, err)
+	}
+	if err := os.Chtimes(f.Name(), at, at); err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	if err := os.Link(f.Name(), name); errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	} else if err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	return syncDir(dir)
+}
+
+// read returns a small file.
+func (d *dirTransport) read(_ context.Context, key string) ([]byte, error) {
+	b, err := os.ReadFile(d.path(key))
+	if err != nil {
+		return nil, fmt.Errorf("replica: %w", err)
+	}
+	return b, nil
+}
+
+// makeDirs makes a directory and its parents, each durable in its own parent.
+func makeDirs(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDirs(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("replica: syncing %s: %w", dir, err)
+	}
+	return nil
+}
+
+// contextReader ends with the context's error.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+func bytesReader(b []byte) io.ReadSeeker { return bytes.NewReader(b) }

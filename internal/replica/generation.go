@@ -1,0 +1,153 @@
+package replica
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/superfly/ltx"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+// What can stand between a node and its replica. Errors of this package that a person
+// can act on wrap one of these.
+var (
+	// ErrExists: an object that was to be created is there already.
+	ErrExists = errors.New("replica: the object exists")
+	// ErrFenced: another node has taken over; this one must not write any more.
+	ErrFenced = errors.New("replica: fenced")
+	// ErrForeign: the replica belongs to a history that this directory isn't part of.
+	ErrForeign = errors.New("replica: foreign")
+	// ErrReplicaAhead: the replica holds commits of this node that its directory lacks.
+	ErrReplicaAhead = errors.New("replica: ahead of the directory")
+	// ErrDiverged: the replica and the directory hold different commits of one LSN.
+	ErrDiverged = errors.New("replica: diverged")
+	// ErrCorrupt: an object isn't what was written; the error is a *CorruptError.
+	ErrCorrupt = errors.New("replica: damaged")
+	// ErrGap: a file is missing between others.
+	ErrGap = errors.New("replica: a file is missing")
+)
+
+// Position is a point in a replica's history.
+type Position struct {
+	Generation uint32
+	TXID       ltx.TXID    // the file that ends there; 0 before a generation's first
+	LSN        store.LSN   // the last commit in it
+	Chain      store.Chain // at LSN
+	Time       time.Time   // when the file was cut
+}
+
+func (p Position) String() string {
+	return fmt.Sprintf("generation %d, file %d, commit %d (%.8s)", p.Generation, p.TXID, p.LSN, p.Chain)
+}
+
+// manifestFormat is the version of the layout below a generation.
+const manifestFormat = 1
+
+// Manifest says whose history a generation is. It is created once, and whoever creates
+// it owns the generation.
+type Manifest struct {
+	Format     int           `json:"format"`
+	Generation uint32        `json:"generation"`
+	Parent     uint32        `json:"parent,omitempty"`   // the generation it goes on from; 0 is none
+	ForkTXID   uint64        `json:"forkTXID,omitempty"` // the parent's last file that belongs to this history
+	Node       market.NodeID `json:"node"`
+	CreatedAt  time.Time     `json:"createdAt"`
+}
+
+func manifestKey(g uint32) string { return path.Join(generationPath(g), "manifest.json") }
+
+// generations returns all manifests in order: they are numbered from 1 without holes.
+func (c *Client) generations(ctx context.Context) ([]Manifest, error) {
+	var all []Manifest
+	for g := uint32(1); ; g++ {
+		m, err := c.manifest(ctx, g)
+		if errors.Is(err, fs.ErrNotExist) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+}
+
+func (c *Client) manifest(ctx context.Context, g uint32) (Manifest, error) {
+	b, err := c.readObject(ctx, manifestKey(g))
+	if err != nil {
+		return Manifest{}, err
+	}
+	var m Manifest
+	if err := json.Unmarshal(b, &m); err != nil || m.Generation != g || m.Parent >= g {
+		return Manifest{}, &CorruptError{Name: c.at.where(manifestKey(g)), Reason: "it isn't the manifest of this generation", Err: err}
+	}
+	if m.Format > manifestFormat {
+		return Manifest{}, market.Errorf(market.Conflict, "The replica %s has format %d, and this souk knows format %d. Use a newer souk for it.",
+			c, m.Format, manifestFormat)
+	}
+	return m, nil
+}
+
+// createManifest opens a generation for m.Node. ErrFenced when another node was first.
+func (c *Client) createManifest(ctx context.Context, m Manifest) error {
+	m.Format = manifestFormat
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("replica: encoding a manifest: %w", err)
+	}
+	err = c.createObject(ctx, manifestKey(m.Generation), append(b, '\n'))
+	if !errors.Is(err, ErrExists) {
+		return err
+	}
+	there, err := c.manifest(ctx, m.Generation)
+	if err != nil {
+		return err
+	}
+	if there.Node != m.Node { // an equal one is our own, whose answer was lost
+		return fencedBy(c, there.Node, m.Generation)
+	}
+	return nil
+}
+
+func fencedBy(c *Client, node market.NodeID, g uint32) error {
+	return market.Errorf(market.Conflict, "The replica %s has been taken over by node %s (generation %d), so this server doesn't write to it any more. "+
+		"If the other server is the right one, stop this one. If this one is, give it a replica of its own at an empty path.", c, node, g).Because(ErrFenced)
+}
+
+// span is the part of a generation that belongs to a history.
+type span struct {
+	Manifest
+	upTo ltx.TXID // the last file; 0 is all there are
+}
+
+// history returns the spans that lead to generation g up to a file (0 is all), the
+// newest first.
+func history(all []Manifest, g uint32, upTo ltx.TXID) []span {
+	var spans []span
+	for g != 0 {
+		m := all[g-1]
+		spans = append(spans, span{m, upTo})
+		g, upTo = m.Parent, ltx.TXID(m.ForkTXID)
+	}
+	return spans
+}
+
+// lastChange returns the footer of a generation's newest change file, nil when it has
+// none, and its files by number.
+func (c *Client) lastChange(ctx context.Context, g uint32) (*footer, []*ltx.FileInfo, error) {
+	files, err := c.list(ctx, generationPath(g), levelChanges)
+	if err != nil || len(files) == 0 {
+		return nil, nil, err
+	}
+	last := files[len(files)-1]
+	ref := changeRef(g, last.MaxTXID)
+	ref.size = last.Size
+	f, err := c.footerOf(ctx, ref)
+	return f, files, err
+}

@@ -1,0 +1,40 @@
+package replica
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options of New. The zero value is right for production.
+type Options struct {
+	// Interval is the least time between two files; 0 is 1 s. The first commit after a
+	// pause is shipped after a twentieth of it.
+	Interval time.Duration
+	// UserDataDelay is how long commits of class UserData may wait; 0 is 30 s.
+	UserDataDelay time.Duration
+	// SnapshotEvery is the time between snapshots while there are changes; 0 is 24 h.
+	SnapshotEvery time.Duration
+	// SpoolDir is where files are put together; "" is the system's temporary directory.
+	SpoolDir string
+	Logger   *slog.Logger     // nil discards
+	Clock    func() time.Time // for timestamps in files only; nil is the machine's clock
+}
+
+func (o Options) withDefaults() Options {
+	if o.Interval == 0 {
+		o.Interval = time.Second
+	}
+	if o.UserDataDelay == 0 {
+		o.UserDataDelay = 30 * time.Second
+	}
+	if o.SnapshotEvery == 0 {
+		o.SnapshotEvery = 24 * time.Hour
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return o
+}

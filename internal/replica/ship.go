@@ -1,0 +1,208 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/superfly/ltx"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+// Keys of [replicatedFrom, replicatedTo) are everything that the store replicates
+// (store/key.go): a full file deletes them before it brings its own.
+var replicatedFrom, replicatedTo = []byte{0x01}, []byte{0x02}
+
+// ship cuts one file with everything between the replica's position and the snapshot,
+// and creates it. It is called by the holder of the shipping token.
+//
+// A file always reaches to the snapshot that its values are read from: only then is a
+// restore to its end free of halves of later commits.
+func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
+	w, err := newFileWriter(r.opts.SpoolDir)
+	if err != nil {
+		return err
+	}
+	defer w.discard()
+	pos := r.Position()
+	f := r.nextFooter(pos, snap)
+	keys, err := r.fill(ctx, w, f, snap)
+	if err != nil {
+		return err
+	}
+	body, err := w.finish(f)
+	if err != nil {
+		return err
+	}
+	if err := r.mirror(ctx, snap, keys); err != nil {
+		return err
+	}
+	size, err := sizeOf(body)
+	if err != nil {
+		return err
+	}
+	err = r.client.createChange(ctx, f, body, size)
+	if errors.Is(err, ErrExists) {
+		return r.adopt(ctx, f)
+	}
+	if err != nil {
+		return err
+	}
+	r.opts.Logger.Debug("shipped a file", "txid", f.TXID, "commits", f.LSNMax-pos.LSN, "bytes", size, "full", f.Full)
+	r.advance(f.position())
+	return nil
+}
+
+func (r *Replicator) nextFooter(pos Position, snap *store.Snapshot) *footer {
+	return &footer{
+		Generation: pos.Generation, TXID: uint64(pos.TXID) + 1,
+		LSNMin: pos.LSN + 1, LSNMax: snap.LSN(), PrevChain: pos.Chain, Chain: snap.Chain(),
+		Node: r.node, Schema: store.SchemaVersion,
+		Time:      max(r.opts.Clock().UnixMilli(), pos.Time.UnixMilli()+1),
+		Committed: snap.Time().UnixMilli(),
+	}
+}
+
+// fill writes the changes since the position, or everything when the change log no
+// longer reaches back to it. It returns the changed keys, nil for everything.
+func (r *Replicator) fill(ctx context.Context, w *fileWriter, f *footer, snap *store.Snapshot) ([]store.Key, error) {
+	changes, err := snap.Changes(f.LSNMin-1, int(f.LSNMax-f.LSNMin+1))
+	if errors.Is(err, store.ErrLogCut) {
+		r.opts.Logger.Warn("the change log no longer reaches back to the replica; shipping everything", "position", r.Position().String())
+		f.Full = true
+		return nil, fillAll(ctx, w, snap, true)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("replica: reading the changes: %w", err)
+	}
+	for i, k := range changes.Keys {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		v, ok, err := snap.Value(k)
+		if err != nil {
+			return nil, fmt.Errorf("replica: reading a changed key: %w", err)
+		}
+		if err := w.set(k, v, !ok); err != nil {
+			return nil, err
+		}
+	}
+	return changes.Keys, nil
+}
+
+// fillAll writes every key of the snapshot, after deleting what was there before if
+// the file doesn't start a history.
+func fillAll(ctx context.Context, w *fileWriter, snap *store.Snapshot, replace bool) error {
+	if replace {
+		if err := w.deleteAll(replicatedFrom, replicatedTo); err != nil {
+			return err
+		}
+	}
+	n := 0
+	for kv, err := range snap.All() {
+		if err != nil {
+			return fmt.Errorf("replica: reading the database: %w", err)
+		}
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := w.set(kv.Key, kv.Value, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt looks at the file that has the number of ours. It is ours when the answer to an
+// earlier attempt was lost, maybe with fewer commits; else somebody has taken over.
+func (r *Replicator) adopt(ctx context.Context, ours *footer) error {
+	there, err := r.client.footerOf(ctx, changeRef(ours.Generation, ltx.TXID(ours.TXID)))
+	if err != nil {
+		return err
+	}
+	if there.Seal != nil {
+		return fencedBy(r.client, there.Seal.Node, there.Seal.Generation)
+	}
+	same, err := r.isOurs(there, ours)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return market.Errorf(market.Conflict, "Another server (node %s) writes to the replica %s as generation %d. Two servers run on copies of one "+
+			"data directory: stop one of them, and restore it from the replica if it is needed.", there.Node, r.client, ours.Generation).Because(ErrFenced)
+	}
+	r.opts.Logger.Info("found our own file in the replica: the answer to an earlier attempt was lost", "txid", there.TXID)
+	r.advance(there.position())
+	return nil
+}
+
+func (r *Replicator) isOurs(there, ours *footer) (bool, error) {
+	if there.Node != r.node || there.PrevChain != ours.PrevChain || there.LSNMin != ours.LSNMin {
+		return false, nil
+	}
+	if there.LSNMax == ours.LSNMax {
+		return there.Chain == ours.Chain, nil
+	}
+	chain, err := r.db.ChainAt(there.LSNMax)
+	if errors.Is(err, store.ErrLogCut) { // ahead of the directory, or from before the log was cut
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("replica: comparing with the change log: %w", err)
+	}
+	return chain == there.Chain, nil
+}
+
+// Snapshot ships what is durable, and then everything there is as one file of level 9,
+// from which a restore can start instead of from the first file of all. Changes go on
+// being shipped meanwhile.
+func (r *Replicator) Snapshot(ctx context.Context) error {
+	snap, pos, err := r.syncPinned(ctx)
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	if pos.TXID == 0 || pos.LSN != snap.LSN() {
+		return nil // nothing has been shipped in this generation yet
+	}
+	w, err := newFileWriter(r.opts.SpoolDir)
+	if err != nil {
+		return err
+	}
+	defer w.discard()
+	if err := fillAll(ctx, w, snap, false); err != nil {
+		return err
+	}
+	f := &footer{
+		Generation: pos.Generation, TXID: uint64(pos.TXID), Snapshot: true,
+		LSNMin: 1, LSNMax: pos.LSN, Chain: pos.Chain,
+		Node: r.node, Schema: store.SchemaVersion, Time: pos.Time.UnixMilli(), Committed: snap.Time().UnixMilli(),
+	}
+	body, err := w.finish(f)
+	if err != nil {
+		return err
+	}
+	size, err := sizeOf(body)
+	if err != nil {
+		return err
+	}
+	if err := r.client.put(ctx, generationPath(pos.Generation), levelSnapshot, 1, pos.TXID, body, size); err != nil {
+		return err
+	}
+	r.opts.Logger.Info("took a snapshot", "txid", pos.TXID, "bytes", size)
+	r.mu.Lock()
+	r.snapshot = snapshotMark{pos.TXID, r.opts.Clock()}
+	r.mu.Unlock()
+	return nil
+}
+
+func sizeOf(f *os.File) (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("replica: sizing a spool file: %w", err)
+	}
+	return info.Size(), nil
+}

@@ -1,0 +1,45 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// spool copies r to a file and opens it as a change file. The caller closes it; the
+// file stays.
+func spool(name string, r io.Reader, path string) (*changeFile, io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("replica: making a spool file: %w", err)
+	}
+	size, err := io.Copy(f, r)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("replica: fetching %s: %w", name, err), f.Close())
+	}
+	cf, err := openChangeFile(name, f, size)
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return cf, f, nil
+}
+
+// impatientReader cancels a transfer that stands still for callTimeout.
+type impatientReader struct {
+	r     io.Reader
+	timer *time.Timer
+}
+
+func newImpatientReader(r io.Reader, cancel context.CancelFunc) *impatientReader {
+	return &impatientReader{r, time.AfterFunc(callTimeout, cancel)}
+}
+
+func (i *impatientReader) Read(p []byte) (int, error) {
+	i.timer.Reset(callTimeout)
+	return i.r.Read(p)
+}
+
+func (i *impatientReader) stop() { i.timer.Stop() }
