@@ -17,7 +17,8 @@ const stripeMockVersion = "v0.183.0"
 func StripeMock(t testing.TB) string {
 	t.Helper()
 	path := Binary(t, "stripe-mock", "run: go install github.com/stripe/stripe-mock@"+stripeMockVersion)
-	cmd := exec.Command(path, "-http-addr", "127.0.0.1:0", "-strict-version-check")
+	// Without -https-addr it takes port 12112 on every interface too.
+	cmd := exec.Command(path, "-http-addr", "127.0.0.1:0", "-https-addr", "127.0.0.1:0", "-strict-version-check")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
