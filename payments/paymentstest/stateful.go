@@ -10,29 +10,15 @@ import (
 	"github.com/souk-market/souk/payments"
 )
 
-func runStateful(t *testing.T, open func(*testing.T) Subject) {
-	cases := []struct {
-		name string
-		run  func(*testing.T, Subject)
-	}{
-		{"tells what it was asked for", tellsRequest},
-		{"gives one session for one key", oneSessionForKey},
-		{"gives one session to parallel callers", oneSessionInParallel},
-		{"refuses a key used for something else", refusesOtherRequest},
-		{"finds the session after a lost answer", findsAfterLostAnswer},
-		{"is paid by the buyer", isPaid},
-		{"expires", expires},
-		{"says when it is away", saysAway},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			s := open(t)
-			if s.Buyer == nil {
-				t.Skip("the server behind this provider keeps no state")
-			}
-			c.run(t, s)
-		})
-	}
+var statefulCases = []testCase{
+	{"tells what it was asked for", tellsRequest},
+	{"gives one session for one key", oneSessionForKey},
+	{"gives one session to parallel callers", oneSessionInParallel},
+	{"refuses a key used for something else", refusesOtherRequest},
+	{"finds the session after a lost answer", findsAfterLostAnswer},
+	{"is paid by the buyer", isPaid},
+	{"expires", expires},
+	{"says when it is away", saysAway},
 }
 
 func tellsRequest(t *testing.T, s Subject) {

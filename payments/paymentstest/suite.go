@@ -1,8 +1,8 @@
 // Package paymentstest is the contract of payments.Provider as tests. Every provider
 // runs all of it; what passes here can stand in for any other that does.
 //
-// Cases of shape need no memory at the other end. Cases of state (idempotency, paying,
-// expiry, answers that get lost) run when the Subject brings a Buyer.
+// RunShapes needs no memory at the other end. Run adds the cases of state: idempotency,
+// paying, expiry, answers that get lost.
 package paymentstest
 
 import (
@@ -33,7 +33,7 @@ type Subject struct {
 	// Body is a webhook's body in the provider's own JSON form.
 	Body func(payments.Event) []byte
 
-	// Buyer is set when the other end keeps state.
+	// Buyer is the other end, for Run.
 	Buyer Buyer
 }
 
@@ -59,27 +59,37 @@ type Buyer interface {
 
 // Run runs the suite. open makes a new Subject that lives as long as the test.
 func Run(t *testing.T, open func(*testing.T) Subject) {
-	cases := []struct {
-		name string
-		run  func(*testing.T, Subject)
-	}{
-		{"names itself", namesItself},
-		{"makes a session", makesSession},
-		{"takes a free line beside a paid one", takesFreeLine},
-		{"takes currencies without minor units", takesYen},
-		{"refuses what breaks the rules", refusesInvalid},
-		{"does not find an unknown session", doesNotFind},
-		{"stops with the caller", stopsWithCaller},
-		{"reads every event", readsEvents},
-		{"refuses unproven webhooks", refusesUnproven},
-		{"accepts either secret", acceptsEitherSecret},
-		{"keeps the modes apart", keepsModesApart},
-		{"reads one event alike a hundred times", readsAlike},
-	}
+	RunShapes(t, open)
+	runCases(t, open, statefulCases)
+}
+
+// RunShapes runs the cases that ask nothing about what was done before.
+func RunShapes(t *testing.T, open func(*testing.T) Subject) { runCases(t, open, shapeCases) }
+
+type testCase struct {
+	name string
+	run  func(*testing.T, Subject)
+}
+
+func runCases(t *testing.T, open func(*testing.T) Subject, cases []testCase) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
-	runStateful(t, open)
+}
+
+var shapeCases = []testCase{
+	{"names itself", namesItself},
+	{"makes a session", makesSession},
+	{"takes a free line beside a paid one", takesFreeLine},
+	{"takes currencies without minor units", takesYen},
+	{"refuses what breaks the rules", refusesInvalid},
+	{"does not find an unknown session", doesNotFind},
+	{"stops with the caller", stopsWithCaller},
+	{"reads every event", readsEvents},
+	{"refuses unproven webhooks", refusesUnproven},
+	{"accepts either secret", acceptsEitherSecret},
+	{"keeps the modes apart", keepsModesApart},
+	{"reads one event alike a hundred times", readsAlike},
 }
 
 // Request is a valid request of two lines, 27.00 USD. Its references are unique to key.

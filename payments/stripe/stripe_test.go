@@ -39,7 +39,7 @@ func newProvider(t *testing.T, base string) *Provider {
 func TestConformance(t *testing.T) {
 	mock := testenv.StripeMock(t)
 	t.Run("shapes", func(t *testing.T) {
-		paymentstest.Run(t, func(t *testing.T) paymentstest.Subject { return subject(newProvider(t, mock), nil) })
+		paymentstest.RunShapes(t, func(t *testing.T) paymentstest.Subject { return subject(newProvider(t, mock), nil) })
 	})
 	t.Run("state", func(t *testing.T) {
 		paymentstest.Run(t, func(t *testing.T) paymentstest.Subject {
@@ -410,7 +410,7 @@ func TestUnreadableEvent(t *testing.T) {
 	} {
 		event := anEvent()
 		spoil(event)
-		if got, err := parse(t, p, event); err == nil || errors.Is(err, payments.ErrOutcomeUnknown) {
+		if got, err := parse(t, p, event); err == nil {
 			t.Errorf("%s: got %+v and no error", name, got)
 		}
 	}
