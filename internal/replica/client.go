@@ -50,6 +50,9 @@ type transport interface {
 	create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error
 	// read returns a small object; an error that is fs.ErrNotExist when there is none.
 	read(ctx context.Context, key string) ([]byte, error)
+	// pastEnd reports whether an error of litestream's client says that an offset lies
+	// beyond the object's end.
+	pastEnd(err error) bool
 	// where names an object for people.
 	where(key string) string
 }
@@ -172,6 +175,9 @@ func (c *Client) open(ctx context.Context, under string, level int, minTXID, max
 		return nil, err
 	}
 	r, err := lc.OpenLTXFile(ctx, level, minTXID, maxTXID, offset, size)
+	if c.at.pastEnd(err) {
+		return nil, &CorruptError{Name: c.where(under, level, minTXID, maxTXID), Reason: "it is cut short", Err: err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("replica: opening %s: %w", c.where(under, level, minTXID, maxTXID), err)
 	}

@@ -46,6 +46,9 @@ func (d *dirTransport) ltxKey(under string, level int, minTXID, maxTXID ltx.TXID
 	return litestream.LTXFilePath(under, level, minTXID, maxTXID)
 }
 
+// pastEnd is false: reading a file beyond its end is an empty read.
+func (d *dirTransport) pastEnd(error) bool { return false }
+
 // create writes a temporary file, syncs it, and gives it its name by a hard link, which
 // fails where the name is taken: unlike a rename, which would replace the file.
 func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) (err error) {

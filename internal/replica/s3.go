@@ -208,14 +208,23 @@ func (t *s3Transport) create(ctx context.Context, key string, body io.ReadSeeker
 		in.ServerSideEncryption, in.SSEKMSKeyId = types.ServerSideEncryptionAwsKms, aws.String(t.base.SSEKMSKeyID)
 	}
 	_, err = client.PutObject(ctx, in)
-	var answer *awshttp.ResponseError
-	if errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusPreconditionFailed {
+	if answered(err, http.StatusPreconditionFailed) {
 		return ErrExists
 	}
 	if err != nil {
 		return fmt.Errorf("replica: writing %s: %w", t.where(key), err)
 	}
 	return nil
+}
+
+// answered reports whether an error is a server's answer with an HTTP status.
+func answered(err error, status int) bool {
+	var answer *awshttp.ResponseError
+	return errors.As(err, &answer) && answer.HTTPStatusCode() == status
+}
+
+func (t *s3Transport) pastEnd(err error) bool {
+	return answered(err, http.StatusRequestedRangeNotSatisfiable)
 }
 
 // read returns an object of at most 1 MiB.

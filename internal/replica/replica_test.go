@@ -1,0 +1,823 @@
+package replica
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/superfly/ltx"
+
+	"github.com/souk-market/souk/internal/blob"
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/testenv"
+	"github.com/souk-market/souk/store"
+	"github.com/souk-market/souk/store/storetest"
+)
+
+var ctx = context.Background()
+
+// node is a data directory, opened.
+type node struct {
+	t     *testing.T
+	dir   string
+	db    *store.DB
+	blobs *blob.Store
+}
+
+func openNode(t *testing.T, dir string) *node {
+	t.Helper()
+	n := &node{t: t, dir: dir}
+	n.open()
+	t.Cleanup(n.close)
+	return n
+}
+
+func (n *node) open() {
+	n.t.Helper()
+	var err error
+	n.db, err = store.Open(store.Options{Dir: filepath.Join(n.dir, "store"), Fatal: func(err error) { n.t.Errorf("the store stopped: %v", err) }})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if n.blobs, err = blob.Open(filepath.Join(n.dir, "blobs")); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// close checks the database and closes it; a second time it does nothing.
+func (n *node) close() {
+	if n.db == nil {
+		return
+	}
+	storetest.Check(n.t, n.db)
+	if err := n.db.Close(); err != nil {
+		n.t.Error(err)
+	}
+	n.db = nil
+}
+
+func (n *node) reopen() {
+	n.t.Helper()
+	n.close()
+	n.open()
+}
+
+func (n *node) update(class store.Class, fn func(tx *store.Tx) error) store.LSN {
+	n.t.Helper()
+	res, err := n.db.Update(ctx, market.MainTenant, store.Op{Class: class}, fn)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return res.LSN
+}
+
+// sell makes a commit for each seller.
+func (n *node) sell(names ...string) (last store.LSN) {
+	n.t.Helper()
+	for _, name := range names {
+		s := market.Seller{ID: market.SellerID("sel_" + name), Slug: name, Name: name, Created: time.Unix(1, 0).UTC()}
+		last = n.update(store.Transaction, func(tx *store.Tx) error { return store.Sellers.Put(tx, &s) })
+	}
+	return last
+}
+
+func (n *node) remove(name string) {
+	n.t.Helper()
+	n.update(store.Transaction, func(tx *store.Tx) error { return store.Sellers.Delete(tx, market.SellerID("sel_"+name)) })
+}
+
+// upload puts a blob and names it in a record.
+func (n *node) upload(content string) blob.Sum {
+	n.t.Helper()
+	ref, err := n.blobs.Put(ctx, strings.NewReader(content), 1<<20)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	rec := market.Blob{SHA256: ref.Sum.String(), Size: ref.Size}
+	n.update(store.Transaction, func(tx *store.Tx) error { return store.Blobs.Put(tx, &rec) })
+	return ref.Sum
+}
+
+func (n *node) digest() [32]byte {
+	n.t.Helper()
+	snap, err := n.db.Snapshot(ctx)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer snap.Close()
+	sum, err := snap.Digest(ctx)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return sum
+}
+
+// replicate opens a replicator, which must succeed.
+func (n *node) replicate(c *Client) *Replicator {
+	n.t.Helper()
+	r := New(n.db, n.blobs, c, Options{SpoolDir: n.t.TempDir()})
+	if err := r.Open(ctx); err != nil {
+		n.t.Fatal(err)
+	}
+	return r
+}
+
+func mustSync(t *testing.T, r *Replicator) Position {
+	t.Helper()
+	pos, err := r.Sync(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pos
+}
+
+// place is an empty replica.
+type place struct {
+	t    *testing.T
+	url  string
+	root string // where its objects are on disk, as files
+	c    *Client
+}
+
+func (p *place) client() *Client {
+	p.t.Helper()
+	c, err := OpenClient(p.url, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return c
+}
+
+func (p *place) file(g uint32, level int, minTXID, maxTXID ltx.TXID) string {
+	return filepath.Join(p.root, p.c.at.ltxKey(generationPath(g), level, minTXID, maxTXID))
+}
+
+// objects counts the objects of the replica.
+func (p *place) objects() (n int) {
+	filepath.WalkDir(p.root, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			n++
+		}
+		return nil
+	})
+	return n
+}
+
+// restore restores into a new directory, which must succeed, and opens it.
+func (p *place) restore(target Target) (*node, Report) {
+	p.t.Helper()
+	dir := filepath.Join(p.t.TempDir(), "restored")
+	rep, err := Restore(ctx, p.client(), dir, target, RestoreOptions{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return openNode(p.t, dir), rep
+}
+
+// refuse restores and expects an error of a kind that names something.
+func (p *place) refuse(target Target, want error, naming string) {
+	p.t.Helper()
+	dir := filepath.Join(p.t.TempDir(), "restored")
+	_, err := Restore(ctx, p.client(), dir, target, RestoreOptions{})
+	if !errors.Is(err, want) || !strings.Contains(err.Error(), naming) {
+		p.t.Errorf("restoring: got %v, want %v that names %s", err, want, naming)
+	}
+	for _, left := range []string{dir, dir + ".restoring"} {
+		if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+			p.t.Errorf("%s was left behind (%v)", left, err)
+		}
+	}
+}
+
+// TestReplica runs every scenario on every kind of replica.
+func TestReplica(t *testing.T) {
+	scenarios := []struct {
+		promise string
+		test    func(t *testing.T, p *place)
+	}{
+		{"a restore equals the original", testRoundTrip},
+		{"a restore to an earlier file or time equals the original at that time", testPointInTime},
+		{"a restarted node goes on where it stopped", testRestart},
+		{"a snapshot replaces the files before it", testSnapshot},
+		{"a damaged snapshot is done without", testDamagedSnapshot},
+		{"a restored node takes over and the old one is fenced", testTakeOver},
+		{"a restored node may go back in time", testForkInThePast},
+		{"a chain of restores is restored through all generations", testGenerations},
+		{"of two nodes that take over at once one owns the next generation", testTakeOverRace},
+		{"a write whose answer was lost is adopted", testLostAnswer},
+		{"a directory that was rolled back is refused", testRolledBack},
+		{"a directory that went another way is refused", testDiverged},
+		{"another marketplace's replica is refused", testForeign},
+		{"two servers on copies of one directory don't mix", testCopiedDirectory},
+		{"a damaged, short or missing file is named", testDamage},
+		{"a missing or damaged blob is named", testBlobDamage},
+		{"a change log that was cut is bridged", testLogCut},
+		{"an idle node ships nothing", testIdle},
+	}
+	kinds := map[string]func(t *testing.T) func(t *testing.T) *place{
+		"file": func(*testing.T) func(t *testing.T) *place {
+			return func(t *testing.T) *place {
+				root := filepath.Join(t.TempDir(), "a replica")
+				return &place{url: "file://" + strings.ReplaceAll(root, " ", "%20"), root: root}
+			}
+		},
+		"s3": func(t *testing.T) func(t *testing.T) *place {
+			server := testenv.S3(t)
+			return func(t *testing.T) *place {
+				path := fmt.Sprintf("replica/%x", sha256.Sum256([]byte(t.Name())))[:24]
+				return &place{url: server.URL(path), root: filepath.Join(server.Dir, path)}
+			}
+		},
+	}
+	for kind, start := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			newPlace := start(t)
+			for _, s := range scenarios {
+				t.Run(strings.ReplaceAll(s.promise, " ", "-"), func(t *testing.T) {
+					p := newPlace(t)
+					p.t = t
+					p.c = p.client()
+					s.test(t, p)
+				})
+			}
+		})
+	}
+}
+
+func testRoundTrip(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	sum := n.upload("#!/bin/sh\necho an agent\n")
+	for i := range 20 {
+		n.sell(fmt.Sprintf("seller-%d", i))
+		if i%3 == 0 {
+			mustSync(t, r)
+		}
+	}
+	n.remove("seller-4")
+	n.sell("seller-5") // written again
+	pos := mustSync(t, r)
+
+	got, rep := p.restore(Target{})
+	if got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+	if rep.LSN != n.db.LastLSN() || rep.TXID != uint64(pos.TXID) || rep.Chain != pos.Chain || rep.Blobs != 1 {
+		t.Errorf("the report says %+v, the replica stands at %v", rep, pos)
+	}
+	f, err := got.blobs.Open(ctx, sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if b, _ := io.ReadAll(f); string(b) != "#!/bin/sh\necho an agent\n" {
+		t.Errorf("the restored blob is %q", b)
+	}
+	who := got.db.Node()
+	if who.ID == n.db.Node().ID || who.Origin == nil || who.Origin.LSN != rep.LSN || !who.Fenced {
+		t.Errorf("the restored node is %+v with origin %+v", who, who.Origin)
+	}
+}
+
+func testPointInTime(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	var want [][32]byte
+	var at []Position
+	for i := range 6 {
+		n.sell(fmt.Sprintf("seller-%d", i), fmt.Sprintf("other-%d", i))
+		if i == 3 {
+			n.remove("seller-1")
+			if err := r.Snapshot(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at = append(at, mustSync(t, r))
+		want = append(want, n.digest())
+	}
+	for i, pos := range at {
+		got, _ := p.restore(Target{TXID: uint64(pos.TXID)})
+		if got.digest() != want[i] {
+			t.Errorf("the restore to file %d differs", pos.TXID)
+		}
+		got, rep := p.restore(Target{Time: pos.Time})
+		if got.digest() != want[i] || !rep.Time.Equal(pos.Time) {
+			t.Errorf("the restore to %s differs", pos.Time)
+		}
+	}
+	if _, err := Restore(ctx, p.client(), filepath.Join(t.TempDir(), "x"), Target{Time: at[0].Time.Add(-time.Millisecond)}, RestoreOptions{}); !market.Is(err, market.NotFound) {
+		t.Errorf("restoring to before the first file: %v", err)
+	}
+	p.refuse(Target{TXID: uint64(at[5].TXID) + 1}, ErrGap, p.c.nameOf(changeRef(1, at[5].TXID+1)))
+}
+
+func testRestart(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	for i := range 5 {
+		n.sell(fmt.Sprintf("shipped-%d", i))
+		pos := mustSync(t, r)
+		n.sell(fmt.Sprintf("unshipped-%d", i)) // the process dies before it is shipped
+		n.reopen()
+		r = n.replicate(p.client())
+		if got := r.Position(); got != pos {
+			t.Fatalf("after restart %d the replica stands at %v, want %v", i, got, pos)
+		}
+		if commits, _ := r.Lag(); commits != 1 {
+			t.Errorf("after restart %d the replica lacks %d commits, want 1", i, commits)
+		}
+	}
+	mustSync(t, r)
+	if got, _ := p.restore(Target{}); got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+}
+
+func testSnapshot(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	n.sell("one")
+	mustSync(t, r)
+	n.sell("two")
+	if err := r.Snapshot(ctx); err != nil {
+		t.Fatal(err)
+	}
+	n.sell("three")
+	mustSync(t, r)
+	got, rep := p.restore(Target{})
+	if got.digest() != n.digest() || rep.Files != 2 {
+		t.Errorf("the restore took %d files, want the snapshot and one more", rep.Files)
+	}
+	// The files before the snapshot are needed only for times before it.
+	if err := os.Remove(p.file(1, levelChanges, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := p.restore(Target{}); got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+	n.reopen()
+	if r = n.replicate(p.client()); r.Position().TXID != 3 {
+		t.Errorf("after a restart the replica stands at %v, want file 3", r.Position())
+	}
+}
+
+func testDamagedSnapshot(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	n.sell("one")
+	if err := r.Snapshot(ctx); err != nil {
+		t.Fatal(err)
+	}
+	name := p.file(1, levelSnapshot, 1, 1)
+	flip(t, name, 200)
+	got, rep := p.restore(Target{})
+	if got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+	if len(rep.Damaged) != 1 || !strings.Contains(rep.Damaged[0], filepath.Base(name)) {
+		t.Errorf("the report names %v as damaged, want %s", rep.Damaged, name)
+	}
+}
+
+func testTakeOver(t *testing.T, p *place) {
+	old := openNode(t, t.TempDir())
+	oldR := old.replicate(p.client())
+	old.sell("before")
+	mustSync(t, oldR)
+
+	heir, _ := p.restore(Target{})
+	heirR := heir.replicate(p.client())
+	if pos := heirR.Position(); pos.Generation != 2 || pos.TXID != 0 || pos.LSN != 1 {
+		t.Errorf("the heir stands at %v, want the start of generation 2", pos)
+	}
+	heir.sell("after")
+	mustSync(t, heirR)
+
+	old.sell("too late")
+	if _, err := oldR.Sync(ctx); !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), string(heir.db.Node().ID)) {
+		t.Errorf("the old node's write: %v, want ErrFenced that names the heir", err)
+	}
+	if _, err := oldR.Sync(ctx); !errors.Is(err, ErrFenced) {
+		t.Errorf("the old node's second write: %v, want ErrFenced", err)
+	}
+	if err := oldR.Wait(ctx, old.db.LastLSN()); !errors.Is(err, ErrFenced) {
+		t.Errorf("waiting on the old node: %v, want ErrFenced", err)
+	}
+	old.reopen()
+	if err := New(old.db, old.blobs, p.client(), Options{}).Open(ctx); !errors.Is(err, ErrFenced) {
+		t.Errorf("the old node's restart: %v, want ErrFenced", err)
+	}
+
+	got, rep := p.restore(Target{})
+	if got.digest() != heir.digest() || rep.Generation != 2 {
+		t.Errorf("the restore is of generation %d and differs from the heir", rep.Generation)
+	}
+	heir.reopen()
+	if pos := heir.replicate(p.client()).Position(); pos.Generation != 2 || pos.TXID != 1 {
+		t.Errorf("after a restart the heir stands at %v, want generation 2, file 1", pos)
+	}
+}
+
+func testForkInThePast(t *testing.T, p *place) {
+	old := openNode(t, t.TempDir())
+	r := old.replicate(p.client())
+	old.sell("kept")
+	mustSync(t, r)
+	kept := old.digest()
+	old.sell("mistake")
+	last := mustSync(t, r)
+
+	heir, _ := p.restore(Target{TXID: 1})
+	heirR := heir.replicate(p.client())
+	if heir.digest() != kept {
+		t.Error("the restore to file 1 differs")
+	}
+	got, _ := p.restore(Target{}) // generation 2 has no files yet
+	if got.digest() != kept {
+		t.Error("the restore of the new generation differs")
+	}
+	heir.sell("instead")
+	mustSync(t, heirR)
+	if got, _ := p.restore(Target{}); got.digest() != heir.digest() {
+		t.Error("the restore of the new generation differs from the heir")
+	}
+	if got, rep := p.restore(Target{Generation: 1}); got.digest() != old.digest() || rep.TXID != uint64(last.TXID) {
+		t.Error("the abandoned generation can't be restored any more")
+	}
+}
+
+func testGenerations(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	var first Position
+	for g := range 4 {
+		n.sell(fmt.Sprintf("seller-%d", g))
+		n.upload(fmt.Sprintf("file %d", g))
+		pos := mustSync(t, r)
+		if g == 0 {
+			first = pos
+		}
+		next, rep := p.restore(Target{})
+		if next.digest() != n.digest() || int(rep.Generation) != g+1 {
+			t.Fatalf("the restore from generation %d differs", g+1)
+		}
+		n.close()
+		n = next
+		r = n.replicate(p.client())
+	}
+	got, rep := p.restore(Target{Time: first.Time})
+	if got.db.LastLSN() != 2 || rep.Generation != 1 {
+		t.Errorf("the restore to a time in generation 1 ends at commit %d of generation %d", got.db.LastLSN(), rep.Generation)
+	}
+}
+
+func testTakeOverRace(t *testing.T, p *place) {
+	old := openNode(t, t.TempDir())
+	r := old.replicate(p.client())
+	old.sell("before")
+	mustSync(t, r)
+	a, _ := p.restore(Target{})
+	b, _ := p.restore(Target{})
+	results := make(chan error, 2)
+	for _, n := range []*node{a, b} {
+		go func() { results <- New(n.db, n.blobs, p.client(), Options{}).Open(ctx) }()
+	}
+	errA, errB := <-results, <-results
+	all, err := p.c.generations(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Either both went for generation 2 and one lost, or one came later and sealed it.
+	switch {
+	case errA == nil && errB == nil && len(all) == 3:
+	case (errA == nil) != (errB == nil) && errors.Is(errors.Join(errA, errB), ErrFenced) && len(all) == 2:
+	default:
+		t.Errorf("the two answer %v and %v, and there are %d generations", errA, errB, len(all))
+	}
+}
+
+// lossy performs creations and then says that they failed.
+type lossy struct {
+	transport
+	lose int // how many answers
+}
+
+func (l *lossy) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
+	err := l.transport.create(ctx, key, body, at)
+	if err == nil && l.lose > 0 {
+		l.lose--
+		return errors.New("connection reset")
+	}
+	return err
+}
+
+func testLostAnswer(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	c := p.client()
+	r := n.replicate(c)
+	wire := &lossy{transport: c.at}
+	c.at = wire
+	for _, name := range []string{"one", "two"} {
+		wire.lose = 1
+		n.sell(name)
+		if _, err := r.Sync(ctx); err == nil {
+			t.Fatal("a lost answer went unnoticed")
+		}
+		n.sell(name + " meanwhile") // the next attempt has more to ship
+		mustSync(t, r)
+	}
+	if pos := r.Position(); pos.TXID != 4 || pos.LSN != 4 {
+		t.Errorf("the replica stands at %v, want file 4, commit 4", pos)
+	}
+	if got, _ := p.restore(Target{}); got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+
+	// The answer to the creation of a manifest may be lost, too.
+	heir, _ := p.restore(Target{})
+	c = p.client()
+	c.at = &lossy{c.at, 1}
+	hr := New(heir.db, heir.blobs, c, Options{})
+	for range 3 {
+		if err := hr.Open(ctx); err == nil {
+			break
+		} else if errors.Is(err, ErrFenced) {
+			t.Fatal(err)
+		}
+	}
+	if hr.Position().Generation != 2 {
+		t.Errorf("the heir stands at %v, want generation 2", hr.Position())
+	}
+}
+
+// copyDir copies a closed data directory.
+func copyDir(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func testRolledBack(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	n.sell("one")
+	mustSync(t, r)
+	n.close()
+	image := openNode(t, copyDir(t, n.dir))
+	n.open()
+	r = n.replicate(p.client())
+	n.sell("two")
+	mustSync(t, r)
+
+	before := p.objects()
+	err := New(image.db, image.blobs, p.client(), Options{}).Open(ctx)
+	if !errors.Is(err, ErrReplicaAhead) || !strings.Contains(err.Error(), "up to 2") || !strings.Contains(err.Error(), "up to 1") {
+		t.Errorf("opening with an older image: %v, want ErrReplicaAhead that names both positions", err)
+	}
+	if p.objects() != before {
+		t.Error("the refusal wrote something")
+	}
+}
+
+func testDiverged(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	n.sell("one")
+	n.close()
+	image := openNode(t, copyDir(t, n.dir))
+	n.open()
+	r := n.replicate(p.client())
+	n.sell("two")
+	mustSync(t, r)
+
+	image.sell("another two", "three")
+	if err := New(image.db, image.blobs, p.client(), Options{}).Open(ctx); !errors.Is(err, ErrDiverged) {
+		t.Errorf("opening with another history: %v, want ErrDiverged", err)
+	}
+	if got, _ := p.restore(Target{}); got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+}
+
+func testForeign(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	n.sell("ours")
+	mustSync(t, n.replicate(p.client()))
+	other := openNode(t, t.TempDir())
+	other.sell("theirs")
+	if err := New(other.db, other.blobs, p.client(), Options{}).Open(ctx); !errors.Is(err, ErrForeign) {
+		t.Errorf("opening another marketplace's replica: %v, want ErrForeign", err)
+	}
+}
+
+func testCopiedDirectory(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	n.sell("one")
+	mustSync(t, n.replicate(p.client()))
+	n.close()
+	twin := openNode(t, copyDir(t, n.dir))
+	n.open()
+	r, twinR := n.replicate(p.client()), twin.replicate(p.client())
+	n.sell("mine")
+	mustSync(t, r)
+	twin.sell("yours")
+	if _, err := twinR.Sync(ctx); !errors.Is(err, ErrFenced) {
+		t.Errorf("the second server's write: %v, want ErrFenced", err)
+	}
+	if got, _ := p.restore(Target{}); got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+}
+
+// flip changes one bit of a file.
+func flip(t *testing.T, name string, off int64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], off); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0x10
+	if _, err := f.WriteAt(b[:], off); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testDamage(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	for i := range 4 {
+		n.sell(fmt.Sprintf("seller-%d", i))
+		mustSync(t, r)
+	}
+	name := p.file(1, levelChanges, 3, 3)
+	shown := filepath.Base(name)
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mend := func() {
+		if err := os.WriteFile(name, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 12 {
+		off := rng.Int64N(int64(len(whole)))
+		flip(t, name, off)
+		p.refuse(Target{}, ErrCorrupt, shown)
+		mend()
+	}
+	for _, size := range []int64{0, 50, int64(len(whole)) / 2, int64(len(whole)) - 1} {
+		if err := os.Truncate(name, size); err != nil {
+			t.Fatal(err)
+		}
+		p.refuse(Target{}, ErrCorrupt, shown)
+		mend()
+	}
+	// A file of this name that isn't this file.
+	other, err := os.ReadFile(p.file(1, levelChanges, 2, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.refuse(Target{}, ErrCorrupt, shown)
+
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	p.refuse(Target{}, ErrGap, shown)
+	if got, rep := p.restore(Target{TXID: 2}); rep.LSN != 2 {
+		t.Errorf("the restore up to the gap ends at %d", got.db.LastLSN())
+	}
+
+	// The node notices at its next start, and mends the replica with a snapshot.
+	n.reopen()
+	r = n.replicate(p.client())
+	n.sell("five")
+	runUntil(t, r, func() bool {
+		_, err := os.Stat(p.file(1, levelSnapshot, 1, r.Position().TXID))
+		return r.Position().LSN == 5 && err == nil
+	})
+	if got, _ := p.restore(Target{}); got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+}
+
+// runUntil runs a replicator until something has happened.
+func runUntil(t *testing.T, r *Replicator, happened func() bool) {
+	t.Helper()
+	run, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- r.Run(run) }()
+	for !happened() && run.Err() == nil {
+		select {
+		case err := <-done:
+			t.Fatalf("the replicator stopped: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if run.Err() != nil {
+		t.Error("waited in vain")
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func testBlobDamage(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	good := n.upload("good")
+	bad := n.upload("bad")
+	mustSync(t, r)
+	lo, hi := blobName(bad)
+	name := filepath.Join(p.root, p.c.at.ltxKey("", levelBlobs, lo, hi))
+	flip(t, name, ltx.HeaderSize+1)
+	p.refuse(Target{}, ErrCorrupt, filepath.Base(name))
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	p.refuse(Target{}, ErrCorrupt, bad.String())
+
+	dir := filepath.Join(t.TempDir(), "restored")
+	rep, err := Restore(ctx, p.client(), dir, Target{}, RestoreOptions{AllowMissingBlobs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.MissingBlobs) != 1 || rep.MissingBlobs[0] != bad.String() || rep.Blobs != 1 {
+		t.Errorf("the report counts %d blobs and misses %v, want 1 and %s", rep.Blobs, rep.MissingBlobs, bad)
+	}
+	if err := openNode(t, dir).blobs.Verify(ctx, good); err != nil {
+		t.Error(err)
+	}
+}
+
+// testLogCut starts a replica on a directory whose change log begins late: a restored one.
+func testLogCut(t *testing.T, p *place) {
+	first := &place{t: t, url: p.url, root: p.root, c: p.c}
+	if strings.HasPrefix(p.url, "file:") {
+		first.url += "-first"
+	} else {
+		first.url = strings.Replace(p.url, "?", "-first?", 1)
+	}
+	n := openNode(t, t.TempDir())
+	n.sell("one", "two")
+	n.upload("a file")
+	mustSync(t, n.replicate(first.client()))
+	heir, _ := first.restore(Target{})
+
+	r := heir.replicate(p.client())
+	heir.sell("three")
+	heir.remove("one")
+	mustSync(t, r)
+	heir.sell("four")
+	mustSync(t, r)
+	got, rep := p.restore(Target{})
+	if got.digest() != heir.digest() || rep.Blobs != 1 || rep.LSN != heir.db.LastLSN() {
+		t.Errorf("the restored data differ; %+v", rep)
+	}
+}
+
+func testIdle(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	n.sell("one")
+	r := n.replicate(p.client())
+	runUntil(t, r, func() bool { return r.Position().LSN == 1 })
+	before := p.objects()
+	for range 3 {
+		mustSync(t, r)
+		if err := r.Snapshot(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.reopen()
+	r = n.replicate(p.client())
+	run, stop := context.WithCancel(ctx)
+	stop()
+	if err := r.Run(run); err != nil {
+		t.Error(err)
+	}
+	if got := p.objects(); got != before+1 { // one snapshot
+		t.Errorf("%d objects were made, want a snapshot only", got-before)
+	}
+}
