@@ -6,11 +6,12 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Records are CBOR maps with the field names of their Go types' tags. Times are seconds
-// since 1970, exact to the microsecond. Unknown fields are skipped, so that a record
-// written by a newer binary of the same schema version still reads.
+// Records are CBOR maps with the field names of their Go types' tags. Times are RFC 3339
+// in UTC, exact to the nanosecond: index keys are made from them again when a record is
+// replaced, so they must come back as they were. Unknown fields are skipped, so that a
+// record written by a newer binary of the same schema version still reads.
 var (
-	encMode = must(cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeUnixDynamic, ShortestFloat: cbor.ShortestFloatNone}.EncMode())
+	encMode = must(cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeRFC3339NanoUTC}.EncMode())
 	decMode = must(cbor.DecOptions{MaxNestedLevels: 16, MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 16}.DecMode())
 )
 

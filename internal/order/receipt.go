@@ -27,7 +27,7 @@ type ReceiptItem struct {
 	market.Line
 	Entitlement *market.Entitlement
 	License     *market.License
-	Source      string // of the agent today: "pypi"; empty when it is gone
+	ExternalID  string // of the agent today; empty when it is gone
 }
 
 // Receipt returns the receipt with an unguessable name, or NotFound. For a payment that
@@ -90,7 +90,7 @@ func receiptOrder(tx store.Reader, o market.Order) (ReceiptOrder, error) {
 	for _, l := range o.Lines {
 		item := ReceiptItem{Line: l}
 		if a, err := store.Agents.Load(tx, l.Agent); err == nil {
-			item.Source = a.Source
+			item.ExternalID = a.ExternalID
 		} else if !market.Is(err, market.NotFound) {
 			return ro, err
 		}
