@@ -57,6 +57,11 @@ const (
 	// Tolerance is the oldest age at which a signed webhook is believed (RELIABILITY case 4).
 	Tolerance = 300 * time.Second
 
+	// MinSessionLife and MaxSessionLife bound how long a session can be paid (Stripe's
+	// API reference, "Create a Checkout Session", expires_at).
+	MinSessionLife = 30 * time.Minute
+	MaxSessionLife = 24 * time.Hour
+
 	// MaxWebhookBody is the largest webhook body, in bytes, that a way in has to read.
 	MaxWebhookBody = 1 << 20
 )
@@ -90,8 +95,10 @@ type SessionRequest struct {
 	CancelURL  string
 
 	// ExpiresAt is when the page stops taking payment. Zero means the provider's
-	// default. Stripe wants it 30 minutes to 24 hours ahead at the moment of the call,
-	// so one hour leaves room to repeat a call whose outcome is unknown.
+	// default. Otherwise it must be MinSessionLife to MaxSessionLife ahead when the
+	// session is made, so an hour leaves room to repeat a call whose outcome is
+	// unknown. Once less than MinSessionLife is left, a repeat finds the session or is
+	// refused, and can't make a second one, even if the provider has forgotten the key.
 	ExpiresAt time.Time
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/payments"
@@ -15,6 +16,7 @@ var statefulCases = []testCase{
 	{"gives one session for one key", oneSessionForKey},
 	{"gives one session to parallel callers", oneSessionInParallel},
 	{"refuses a key used for something else", refusesOtherRequest},
+	{"refuses lives too short and too long", refusesLives},
 	{"finds the session after a lost answer", findsAfterLostAnswer},
 	{"is paid by the buyer", isPaid},
 	{"expires", expires},
@@ -77,6 +79,20 @@ func refusesOtherRequest(t *testing.T, s Subject) {
 	req.Total = usd(900)
 	_, err := s.Provider.CreateSession(t.Context(), req)
 	wantKind(t, err, market.Conflict)
+}
+
+func refusesLives(t *testing.T, s Subject) {
+	for _, life := range []time.Duration{-time.Hour, payments.MinSessionLife - time.Minute, payments.MaxSessionLife + time.Minute} {
+		req := Request("life-"+life.String(), s.Now())
+		req.ExpiresAt = s.Now().Add(life)
+		_, err := s.Provider.CreateSession(t.Context(), req)
+		wantKind(t, err, market.Invalid)
+	}
+	req := Request("life-default", s.Now())
+	req.ExpiresAt = time.Time{}
+	if got := create(t, s, req); !got.ExpiresAt.After(s.Now()) {
+		t.Errorf("the default expiry is %s, want it to come", got.ExpiresAt)
+	}
 }
 
 // RELIABILITY case 9.

@@ -234,14 +234,24 @@ func (b *Bank) create(req payments.SessionRequest) (payments.Session, error) {
 		return s.public(b.base), nil
 	}
 	now := b.now()
-	if !req.ExpiresAt.IsZero() && !req.ExpiresAt.After(now) {
-		return payments.Session{}, market.FieldErrorf("expires_at", "The payment's time ran out at %s.", req.ExpiresAt.UTC().Format(time.RFC3339))
+	if err := checkExpiry(req.ExpiresAt, now); err != nil {
+		return payments.Session{}, err
 	}
 	s := newSession(req, now)
 	if err := b.change(entry{Session: s}); err != nil {
 		return payments.Session{}, away(err)
 	}
 	return s.public(b.base), nil
+}
+
+// checkExpiry refuses what Stripe would refuse, so that no shop finds out only there.
+func checkExpiry(at, now time.Time) error {
+	// A second is granted, because times lose their fractions on the way.
+	if life := at.Sub(now); !at.IsZero() && (life <= payments.MinSessionLife-time.Second || life > payments.MaxSessionLife) {
+		return market.FieldErrorf("expires_at", "A payment page can be open for %s to %s; %s was asked for.",
+			payments.MinSessionLife, payments.MaxSessionLife, life.Round(time.Second))
+	}
+	return nil
 }
 
 // Session returns the present state. See payments.Provider.

@@ -2,10 +2,12 @@ package sandbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,14 +151,43 @@ func TestOldSessionsAreForgotten(t *testing.T) {
 	}
 }
 
-func TestFullDiskIsNotRemembered(t *testing.T) {
+func TestSessionThatCannotBeWrittenIsNotRemembered(t *testing.T) {
 	b := openAt(t, t.TempDir(), noon)
 	b.journal.f.Close()
 	_, err := b.CreateSession(t.Context(), request("lost"))
-	if !market.Is(err, market.Unavailable) {
-		t.Errorf("got %v, want Unavailable", err)
+	if !market.Is(err, market.Unavailable) || errors.Is(err, payments.ErrOutcomeUnknown) {
+		t.Errorf("got %v, want Unavailable with a known outcome", err)
 	}
 	if len(b.sessions) != 0 {
 		t.Error("a session that could not be journaled is remembered")
+	}
+}
+
+// A full disk writes half a line. It is taken back, and when there is room again the
+// bank goes on without a restart.
+func TestFullDiskLeavesNoHalfLine(t *testing.T) {
+	dir := t.TempDir()
+	b := openAt(t, dir, noon)
+	if _, err := b.journal.f.WriteString(`1234abcd {"sess`); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.journal.takeBack(syscall.ENOSPC); err != syscall.ENOSPC {
+		t.Errorf("got %v, want the cause", err)
+	}
+	if _, err := b.CreateSession(t.Context(), request("later")); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if again := openAt(t, dir, noon); again.keys["later"] == nil {
+		t.Error("what was written after the full disk is lost")
+	}
+}
+
+// A sync that failed may have lost pages for good, so nothing is promised any more.
+func TestFailedSyncEndsTheJournal(t *testing.T) {
+	b := openAt(t, t.TempDir(), noon)
+	b.journal.fail(syscall.EIO)
+	if _, err := b.CreateSession(t.Context(), request("later")); !errors.Is(err, syscall.EIO) || !market.Is(err, market.Unavailable) {
+		t.Errorf("got %v, want Unavailable because of EIO", err)
 	}
 }

@@ -84,6 +84,9 @@ func (o *overlay) create(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("Idempotency-Key")
 	first, ok := o.keys[key]
 	switch {
+	case !ok && !livesAsStripeWants(body):
+		fail(w, http.StatusBadRequest, "invalid_request_error", "", "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.")
+		return
 	case !ok:
 		first = kept{string(body), o.make(template, body)}
 		o.keys[key] = first
@@ -97,6 +100,15 @@ func (o *overlay) create(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // cuts the connection
 	}
 	w.Write(first.answer)
+}
+
+func livesAsStripeWants(body []byte) bool {
+	form, err := url.ParseQuery(string(body))
+	if err != nil || !form.Has("expires_at") {
+		return err == nil
+	}
+	life := time.Until(time.Unix(number(form, "expires_at"), 0))
+	return life >= payments.MinSessionLife && life <= payments.MaxSessionLife
 }
 
 // judge asks stripe-mock.
@@ -131,7 +143,11 @@ func (o *overlay) make(template, body []byte) []byte {
 	id := fmt.Sprintf("cs_test_%06d", len(o.sessions)+1)
 	s["id"], s["url"], s["payment_intent"] = id, o.url()+"/c/"+id, nil
 	s["client_reference_id"], s["success_url"] = form.Get("client_reference_id"), form.Get("success_url")
-	s["expires_at"], s["currency"], s["amount_total"] = number(form, "expires_at"), form.Get("line_items[0][price_data][currency]"), total(form)
+	s["currency"], s["amount_total"] = form.Get("line_items[0][price_data][currency]"), total(form)
+	s["expires_at"] = time.Now().Add(payments.MaxSessionLife).Unix()
+	if form.Has("expires_at") {
+		s["expires_at"] = number(form, "expires_at")
+	}
 	o.sessions[id] = s
 	return encode(s)
 }

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	stripego "github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/checkout/session"
+	"github.com/stripe/stripe-go/v76/webhookendpoint"
 
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/payments"
@@ -56,10 +58,11 @@ type Config struct {
 
 // Provider is Stripe as a payments.Provider.
 type Provider struct {
-	sessions session.Client
-	secrets  []string
-	live     bool
-	timeout  time.Duration
+	sessions  session.Client
+	endpoints webhookendpoint.Client
+	secrets   []string
+	live      bool
+	timeout   time.Duration
 }
 
 // New checks the configuration and calls nobody. Errors are Invalid, with the
@@ -83,11 +86,13 @@ func New(c Config) (*Provider, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	backend := newBackend(c)
 	return &Provider{
-		sessions: session.Client{B: newBackend(c), Key: c.SecretKey},
-		secrets:  append([]string(nil), c.WebhookSecrets...),
-		live:     c.Live,
-		timeout:  c.Timeout,
+		sessions:  session.Client{B: backend, Key: c.SecretKey},
+		endpoints: webhookendpoint.Client{B: backend, Key: c.SecretKey},
+		secrets:   slices.Clone(c.WebhookSecrets),
+		live:      c.Live,
+		timeout:   c.Timeout,
 	}, nil
 }
 
