@@ -20,6 +20,8 @@ type exchange struct {
 	trace    traced
 	start    time.Time
 
+	admission *admission // counts this request; nil for one that was refused
+
 	status int   // the handler's; 0 before there is one
 	bytes  int64 // of body, given to net/http
 	moved  int64 // bytes when the write deadline was last moved
@@ -198,15 +200,24 @@ type plainWriter struct{ x *exchange }
 
 func (p plainWriter) Write(b []byte) (int, error) { return p.x.writePlain(b) }
 
-// writePlain gives b to net/http. The deadline moves on after each step, so that it
-// bounds how long a reader may stall and not how long the answer is.
-func (x *exchange) writePlain(b []byte) (int, error) {
-	n, err := x.w.Write(b)
-	x.bytes += int64(n)
-	if x.bytes-x.moved >= writeStep {
-		x.moveDeadline()
+// writePlain gives b to net/http in steps of writeStep. The deadline moves on after each,
+// so that it bounds how long a reader may stall and not how long the answer is.
+func (x *exchange) writePlain(b []byte) (written int, err error) {
+	if x.admission != nil {
+		x.admission.wait()
+		defer x.admission.resume()
 	}
-	return n, err
+	for {
+		n, err := x.w.Write(b[:min(len(b), writeStep)])
+		written += n
+		x.bytes += int64(n)
+		if x.bytes-x.moved >= writeStep {
+			x.moveDeadline()
+		}
+		if b = b[n:]; err != nil || len(b) == 0 {
+			return written, err
+		}
+	}
 }
 
 func (x *exchange) moveDeadline() {
@@ -232,6 +243,8 @@ func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
 	if l, ok := src.(*io.LimitedReader); ok {
 		limit = l
 	}
+	x.admission.wait()
+	defer x.admission.resume()
 	var total int64
 	for limit.N > 0 {
 		step := &io.LimitedReader{R: limit.R, N: min(limit.N, writeStep)}

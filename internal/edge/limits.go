@@ -40,19 +40,21 @@ const (
 	// writes is under 64 KiB, the limit of a stored value.
 	DefaultBodyLimit = 1 << 20
 
-	// DefaultInFlight bounds ordinary requests at work at once. A page takes well under
-	// 10 ms of processor time, so even this many are answered within seconds on two
-	// cores, and at about 100 KB each (stack, buffers, compressor) they fit in 64 MB.
+	// DefaultInFlight bounds ordinary requests at work at once, not counting those that
+	// wait for their client to send or to read. A page takes well under 10 ms of
+	// processor time, so even this many are answered within seconds on two cores, and
+	// at about 100 KB each (stack, buffers, compressor) they fit in 64 MB.
 	DefaultInFlight = 512
 
-	// essentialShare is what webhooks, checkout and receipts may use beyond the bound
-	// on ordinary requests, as a part of it: refusing a page costs a click, refusing a
-	// payment's webhook delays a purchase.
-	essentialShare = 0.5
+	// openFactor times the above bounds open requests, waiting ones included: slow
+	// clients cost memory, about 30 KB each, and no processor time, so they may be many
+	// without keeping others out.
+	openFactor = 8
 
-	// maxDownloads bounds downloads, which have slots of their own: each lives as long
-	// as its reader is slow and costs a connection and a file, hardly any processor.
-	maxDownloads = 1024
+	// essentialShare is what webhooks, checkout and receipts may use beyond either
+	// bound, as a part of it: refusing a page costs a click, refusing a payment's
+	// webhook delays a purchase.
+	essentialShare = 0.5
 
 	// retryAfter is when a refused client should come back, in seconds: by then a queue
 	// of DefaultInFlight requests is done.

@@ -54,13 +54,6 @@ func ruleFor(path string) *rule {
 	return &page
 }
 
-// isDownload reports whether path is a receipt's download,
-// /o/{token}/download/{entitlement}.
-func isDownload(path string) bool {
-	_, rest, _ := strings.Cut(strings.TrimPrefix(path, "/o/"), "/")
-	return strings.HasPrefix(path, "/o/") && strings.HasPrefix(rest, "download/")
-}
-
 // loggedPath is p as the log may have it: cut, and with secrets masked.
 func loggedPath(p string) string {
 	if strings.Contains(p, "//") || strings.Contains(p, "/.") {

@@ -31,7 +31,8 @@ type Options struct {
 	// *http.MaxBytesError; a declared length beyond it is answered 413 at once.
 	BodyLimits map[string]int64
 
-	// InFlight bounds ordinary requests at work; 0 means DefaultInFlight.
+	// InFlight bounds ordinary requests at work; 0 means DefaultInFlight. The further
+	// bounds follow from it.
 	InFlight int
 
 	// TrustedProxies are networks of reverse proxies in front of the server. From them
@@ -61,7 +62,7 @@ type guard struct {
 	hosts     map[string]bool
 	cross     *http.CrossOriginProtection
 	limits    map[string]int64
-	admission *admission
+	admission admission
 	proxies   []netip.Prefix
 	observe   func(Record)
 	csp       []string
@@ -78,10 +79,10 @@ func Protect(next http.Handler, o Options) http.Handler {
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
+	g.admission.bound = int64(o.InFlight)
 	if o.InFlight <= 0 {
-		o.InFlight = DefaultInFlight
+		g.admission.bound = DefaultInFlight
 	}
-	g.admission = newAdmission(o.InFlight)
 	if len(o.Hosts) > 0 {
 		g.hosts = map[string]bool{}
 		for _, h := range o.Hosts {
@@ -99,21 +100,21 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.setHeaders(w.Header(), x, rule)
 
-	slot := g.admission.enter(r.URL.Path, rule)
-	if slot == nil {
+	if !g.admission.enter(rule) {
 		g.overloaded(x)
 		return
 	}
-	// Deferred, because a panic ends here: serve gives up on an answer that has begun
-	// by http.ErrAbortHandler.
-	defer slot.Add(-1)
+	// Deferred, because serve gives up on an answer that has begun by panicking with
+	// http.ErrAbortHandler.
+	x.admission = &g.admission
+	defer g.admission.leave()
 	defer g.finish(x, rule)
 	if why := g.refusal(r, rule); why != nil {
 		x.refuse(why)
 		return
 	}
 	if r.Body != http.NoBody && r.Body != nil {
-		x.r.Body = http.MaxBytesReader(w, r.Body, g.bodyLimit(r.URL.Path))
+		x.r.Body = &patientBody{http.MaxBytesReader(w, r.Body, g.bodyLimit(r.URL.Path)), &g.admission}
 	}
 	x.compressible = !rule.secret && r.Method != http.MethodHead
 	g.serve(x)

@@ -420,13 +420,10 @@ func TestOverload(t *testing.T) {
 	expect("/webhooks/stripe", 200)
 	expect("/checkout", 200)
 	expect("/o/token", 200)
-	expect("/o/token/download/x", 200)
 	hold("/webhooks/stripe")
-	hold("/o/token/download/x") // has a slot of its own
 	hold("/checkout")
 	expect("/webhooks/stripe", 503)
 	expect("/agents/a", 503)
-	expect("/o/token/download/x", 200)
 	close(leave)
 	waiting.Wait()
 	expect("/agents/a", 200)
@@ -434,6 +431,51 @@ func TestOverload(t *testing.T) {
 	if got := strings.Count(log.String(), "overloaded"); got < 1 || got > 3 {
 		t.Errorf("%d lines about overload, want one a second at most", got)
 	}
+}
+
+// Clients that stop sending or reading take no places from others, until there are very
+// many of them.
+func TestSlowClients(t *testing.T) {
+	big := make([]byte, 16<<20) // more than the kernel buffers
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/big" {
+			w.Header().Set("Content-Type", "application/zip")
+			w.Write(big)
+		}
+	}), Options{InFlight: 2})
+	stall := func(request string) {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		io.WriteString(conn, request)
+	}
+	// The stalled request has its place until it begins to wait.
+	await := func(path string, want int) {
+		t.Helper()
+		for start := time.Now(); ; {
+			res, _ := send(t, s, "GET", path, nil)
+			if res.StatusCode == want {
+				return
+			}
+			if time.Since(start) > patience {
+				t.Fatalf("still %d, want %d", res.StatusCode, want)
+			}
+		}
+	}
+	for range openFactor {
+		stall("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nnine")
+		await("/", 200)
+	}
+	for range openFactor - 1 {
+		stall("GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+		await("/", 200)
+	}
+	stall("GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+	await("/", 503)
+	await("/webhooks/stripe", 200)
 }
 
 func TestCompression(t *testing.T) {
@@ -605,6 +647,15 @@ func TestDownloadIsSentByTheKernel(t *testing.T) {
 	h.ServeHTTP(k, httptest.NewRequest("GET", "/o/token/download/x", nil))
 	if k.files != 6 || k.bytes != 5*writeStep+1 || k.deadlines != 6 {
 		t.Errorf("%d bytes in %d file steps with %d deadlines, want %d in 6 with 6", k.bytes, k.files, k.deadlines, 5*writeStep+1)
+	}
+}
+
+func TestLongWritesMoveTheDeadline(t *testing.T) {
+	h := Protect(writes(make([]byte, 5*writeStep+1), "br"), Options{})
+	k := &kernel{discard: discard{make(http.Header)}}
+	h.ServeHTTP(k, httptest.NewRequest("GET", "/", nil))
+	if k.deadlines != 5 {
+		t.Errorf("%d deadlines, want 5", k.deadlines)
 	}
 }
 
