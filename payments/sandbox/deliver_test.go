@@ -138,38 +138,16 @@ func TestDeliveryFollowsNoRedirect(t *testing.T) {
 }
 
 func TestOwnSecretIsKept(t *testing.T) {
-	dir := t.TempDir()
-	open := func() *sandbox.Bank {
-		b, err := sandbox.Open(sandbox.Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	received := make(chan delivery, 1)
 	w := newWorld(t)
+	w.secrets = nil
 	w.open()
-	w.shop.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.receive(rw, r)
-		received <- <-w.hooks
-	})
-	w.bank.Close()
-	w.dir = dir
-	first := open()
-	w.bank = first
-	w.front.Store(first)
-	first.SetBaseURL(w.page.URL)
-	first.SetWebhookURL(w.shop.URL)
-	w.clock.t = time.Now()
-	s := w.create("own")
 	w.run()
-	w.Pay(t, s)
-	d := <-received
+	w.Pay(t, w.create("own"))
+	header, body := w.Webhook(t)
 	w.stop()
-	first.Close()
-	second := open()
-	w.bank = second
-	if _, err := second.ParseWebhook(t.Context(), d.header, d.body); err != nil {
+	w.bank.Close()
+	w.open()
+	if _, err := w.bank.ParseWebhook(t.Context(), header, body); err != nil {
 		t.Errorf("after a restart the bank refuses its own signature: %v", err)
 	}
 }
@@ -222,12 +200,4 @@ func TestFaults(t *testing.T) {
 			t.Errorf("the second webhook is of %s, want %s", e.Session.ID, first.ID)
 		}
 	})
-}
-
-func TestDefaultLife(t *testing.T) {
-	w := openWorld(t)
-	s := w.create("life")
-	if got := s.ExpiresAt.Sub(w.clock.now()); got != time.Hour {
-		t.Errorf("the session lives %s, want the hour that was asked for", got)
-	}
 }

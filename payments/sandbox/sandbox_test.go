@@ -81,6 +81,9 @@ type world struct {
 	t     *testing.T
 	dir   string
 	clock *clock
+
+	secrets []string // configured; without any the bank makes its own
+
 	bank  *sandbox.Bank
 	front atomic.Pointer[sandbox.Bank] // bank, for the page's server
 	log   *strings.Builder             // all that the bank logs; read after stop
@@ -101,6 +104,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		t:       t,
 		dir:     t.TempDir(),
+		secrets: secrets[:],
 		clock:   &clock{t: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)},
 		log:     &strings.Builder{},
 		answers: make(chan int, 100),
@@ -137,7 +141,7 @@ func (w *world) open() {
 	w.t.Helper()
 	bank, err := sandbox.Open(sandbox.Options{
 		Dir:     w.dir,
-		Secrets: secrets[:],
+		Secrets: w.secrets,
 		Clock:   w.clock.now,
 		Logger:  slog.New(slog.NewTextHandler(w.log, nil)),
 	})
