@@ -1,0 +1,298 @@
+package views
+
+import (
+	"time"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// Card is an agent in a list.
+type Card struct {
+	Slug     string
+	Seed     string // what its tile is drawn from: the agent's ID
+	Name     string
+	Summary  string // the promise, one line
+	Seller   string
+	Category string // the category's slug; "" leaves it out
+	Price    market.Money
+	Per      string // what the price is for when not for good: "a month"
+
+	Version     string
+	Updated     When
+	Downloads   int64    // as its source counts them; 0 leaves them out
+	Rating      float64  // mean, 1 to 5
+	Ratings     int      // how many; 0 leaves the rating out
+	Permissions []string // what it may touch: "network", "files", "shell", "browser", "secrets"
+}
+
+// Home is the front page: HomePage(site, Home{...}).
+type Home struct {
+	Meta    Meta
+	Total   int // published agents
+	Popular []Card
+	New     []Card
+	Picks   []Card
+	Tries   []string // queries offered under the search field
+	Trust   []Trust
+}
+
+// Trust is one statement of the row that says why to buy here.
+type Trust struct {
+	Title string
+	Text  string
+}
+
+// Search is the listing: SearchPage(site, Search{...}). A category's page is a Search
+// with a category filter and no text.
+type Search struct {
+	Meta  Meta
+	Query Query
+	Total int // matches, on all pages
+	Pages int
+	Cards []Card
+
+	// Corrected is what was searched for, when nothing matched what was typed exactly:
+	// typed "playwrigth mcp", corrected "playwright mcp". "" when nothing was corrected.
+	Corrected string
+
+	// Nearby are queries that do match, offered when this one doesn't.
+	Nearby []string
+
+	Facets []Facet
+	Sorts  []Choice // Value is Query.Sort's; none leaves the row out
+}
+
+// Facet is a way to narrow a search. Its choices have counts under all other filters.
+type Facet struct {
+	Title   string // "Category"
+	Param   string // "category": the filter's name in the address
+	Choices []Choice
+}
+
+// Choice is one value of a facet or one order. Active ones are found by the query.
+type Choice struct {
+	Value string
+	Label string
+	Count int
+}
+
+// Agent is an agent's own page: AgentPage(site, Agent{...}).
+type Agent struct {
+	Meta     Meta
+	ID       string // sent with the form; also the seed of its tile
+	Slug     string
+	Name     string
+	Summary  string
+	About    []string // paragraphs of plain text; may be none
+	Category Category
+	Seller   Seller
+	Source   Link // where it comes from: {"PyPI", "https://pypi.org/project/x/"}
+	Offers   []Offer
+	Closed   string // why it can't be bought now; "" when it can
+
+	Rating    float64
+	Ratings   int
+	Downloads int64
+
+	Label    Label
+	Gets     []string // what the buyer gets, beyond the offer's own list
+	Setup    []Snippet
+	Releases []Release // newest first
+	Refunds  string    // the refund terms, as frozen into an order
+	License  string    // the licence terms, as frozen into an order
+	Related  []Card
+}
+
+// Seller is who sells.
+type Seller struct {
+	Name     string
+	Seed     string // what its mark is drawn from: the seller's ID
+	Href     string // "" when it has no page
+	Verified bool
+	Note     string // "Imported from public registries"
+}
+
+// Offer is a way to buy an agent.
+type Offer struct {
+	ID       string
+	Name     string // "Single licence"; needed when there are several
+	Price    market.Money
+	Per      string   // "a month"; "" is once, for good
+	Includes []string // "Version 1.3.2 and updates for a year"
+}
+
+// Label is what an agent declares about itself, like the label on food. What is left
+// empty is shown as not declared, which is a statement too.
+type Label struct {
+	Models      []string
+	Permissions []string
+	Retention   string // what happens to the data it sees
+	Runtimes    []string
+	Keys        []string // credentials that the buyer must bring
+	Version     string
+	LastRelease When
+	Size        int64 // bytes of the release's files; 0 is not known
+	Rows        []Row // further lines, after these
+}
+
+// Row is a line of a label or table.
+type Row struct {
+	Term  string
+	Value string
+	Href  string
+}
+
+// Release is a version with its files.
+type Release struct {
+	Version string
+	Date    When
+	Notes   string
+	Files   []File
+}
+
+// File is a file as announced (no Href) or as downloadable.
+type File struct {
+	Name   string
+	Href   string
+	Size   int64  // bytes
+	SHA256 string // in hexadecimal
+}
+
+// Snippet is something to copy: a command or a piece of configuration.
+type Snippet struct {
+	Title string // "With pip"
+	Code  string
+}
+
+// Cart is the cart's page: CartPage(site, Cart{...}). No groups is an empty cart.
+type Cart struct {
+	Meta    Meta
+	Groups  []Group
+	Total   market.Money
+	TaxNote string // "No tax is added." Named even when there is none
+	Notice  string // what just happened: "Removed chroma-mcp from your cart."
+	Popular []Card // offered when the cart is empty
+}
+
+// Group is what a cart or an order holds of one seller.
+type Group struct {
+	Seller   Seller
+	Lines    []Line
+	Subtotal market.Money
+}
+
+// Line is one thing in a cart or an order.
+type Line struct {
+	AgentID string
+	OfferID string
+	Slug    string
+	Seed    string
+	Name    string
+	Offer   string // the offer's name; "" when there is only one
+	Price   market.Money
+	Per     string
+	Was     *market.Money // the price when it was added, if that has changed since
+}
+
+// Checkout is the last page before paying: CheckoutPage(site, Checkout{...}). Its form
+// posts token, email, terms ("yes") and total (Total as market.ParseMoney reads it: what
+// the buyer saw) to /checkout.
+type Checkout struct {
+	Meta    Meta
+	Token   string // names this attempt, so that sending it twice is once
+	Groups  []Group
+	Total   market.Money
+	TaxNote string
+
+	Email      string
+	Terms      string // what is agreed to: "I have read the licence and refund terms …"
+	TermsHref  string
+	Agreed     bool
+	EmailError string
+	TermsError string
+	FormError  string // about the whole: a price that changed, a seller that closed
+	Provider   string // who takes the payment: "the test bank", "Stripe"
+}
+
+// State is how far a checkout has come.
+type State string
+
+const (
+	Paid       State = "paid"
+	Confirming State = "confirming" // the payment's outcome isn't known yet
+	Declined   State = "declined"
+	Expired    State = "expired" // not paid in time; nothing was charged
+)
+
+// Receipt is a checkout's page after paying: ReceiptPage(site, Receipt{...}).
+type Receipt struct {
+	Meta    Meta
+	State   State
+	Number  string // of the order group, as people say it: "S-4K7Q2"
+	Date    time.Time
+	Email   string // where the receipt went
+	Paid    string // what paid: "Visa ending in 4242"; "" for a free order
+	Groups  []ReceiptGroup
+	Total   market.Money
+	TaxNote string
+
+	Reason  string // Declined: what the bank said, as a sentence
+	Retry   string // Declined, Expired: where to try again
+	Refresh int    // Confirming: seconds until the page asks again; 0 is 3
+	Refunds string
+	Support Link // how to ask for help; may be empty
+}
+
+// ReceiptGroup is one seller's order.
+type ReceiptGroup struct {
+	Seller   Seller
+	Order    string // the order's number
+	Lines    []Goods
+	Subtotal market.Money
+}
+
+// Goods is a bought line and what it gives.
+type Goods struct {
+	Line
+	Version string
+	Keys    []string
+	Files   []File
+	Setup   []Snippet
+}
+
+// Problem is the page for what went wrong: ProblemPage(site, Problem{...}).
+type Problem struct {
+	Meta      Meta
+	Status    int    // HTTP status
+	Title     string // what happened, as a heading; "" is chosen by Status
+	Message   string // what happened and what to do
+	RequestID string
+	Action    Link   // what to do next; may be empty
+	Query     string // put into the search field
+}
+
+// Message is a plain page of text: MessagePage(site, Message{...}).
+type Message struct {
+	Meta   Meta
+	Title  string
+	Body   []string // paragraphs
+	Action Link     // may be empty
+}
+
+// Outbox is the list of mails that would have been sent: OutboxPage(site, Outbox{...}).
+type Outbox struct {
+	Meta  Meta
+	Mails []Mail // newest first
+}
+
+// Mail is one mail of the outbox: MailPage(site, Mail{...}).
+type Mail struct {
+	Meta    Meta
+	Href    string // its page
+	From    string
+	To      string
+	Subject string
+	Time    time.Time
+	Text    string // the text part
+	HTML    string // address of the HTML part, shown in a sandboxed frame; "" when it has none
+}

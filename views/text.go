@@ -1,0 +1,91 @@
+package views
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+func fullTitle(site Site, m Meta) string {
+	if m.Title == "" {
+		return site.Name
+	}
+	return m.Title + " · " + site.Name
+}
+
+func ogTitle(site Site, m Meta) string {
+	if m.Title == "" {
+		return site.Name
+	}
+	return m.Title
+}
+
+func ogType(m Meta) string {
+	if m.Type == "" {
+		return "website"
+	}
+	return m.Type
+}
+
+func searchLabel(large bool) string {
+	if large {
+		return "Search the marketplace"
+	}
+	return "Search"
+}
+
+// placeholder says how much there is to search.
+func placeholder(site Site) string {
+	n := 0
+	for _, c := range site.Categories {
+		n += c.Count
+	}
+	if n == 0 {
+		return "Search agents"
+	}
+	return "Search " + Number(n) + " agents"
+}
+
+func decimal(n int) string { return strconv.Itoa(n) }
+
+func lower(s string) string { return strings.ToLower(s) }
+
+// shortSum is the beginning of a checksum, enough to compare by eye.
+func shortSum(sum string) string {
+	if len(sum) <= 16 {
+		return sum
+	}
+	return sum[:16] + "…"
+}
+
+// domID makes a value usable in an element's ID.
+func domID(prefix, value string) string {
+	return prefix + "-" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, value)
+}
+
+// moneyValue lets templates name the type without importing its package each.
+type moneyValue = market.Money
+
+// permissionTitles are the permissions that have a glyph.
+var permissionTitles = map[string]string{
+	"network": "Uses the network",
+	"files":   "Reads and writes files",
+	"shell":   "Runs commands",
+	"browser": "Drives a browser",
+	"secrets": "Needs your keys",
+}
+
+func oneDigit(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+
+func snippetLabel(s Snippet) string {
+	if s.Title == "" {
+		return "Code"
+	}
+	return s.Title
+}
