@@ -8,7 +8,6 @@ import (
 	"maps"
 	netmail "net/mail"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -470,6 +469,3 @@ func (l *loader) checkStripe() {
 		l.wrong("stripe.secret-key", "is a test key (%s) and stripe.live is true: nobody would be charged. Use a key that begins with sk_live_ or rk_live_, or set stripe.live to false.", l.cfg.Stripe.SecretKey)
 	}
 }
-
-// sameDir reports whether two paths are written the same, apart from slashes and dots.
-func sameDir(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }

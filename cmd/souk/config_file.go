@@ -43,11 +43,20 @@ func (l *loader) file(env, flags []given) []given {
 	}
 	all := l.parseFile(name, string(text))
 	for _, g := range all {
-		if inData && g.setting.name == "data" && !(len(g.values) == 1 && sameDir(g.values[0], data)) {
+		if inData && g.setting.name == "data" && leadsAway(g.values, data) {
 			l.mistake(g.origin, "data can't lead away from the data directory that this file is in (%q): remove it, or name the file with --config.", data)
 		}
 	}
 	return all
+}
+
+// leadsAway reports whether the values are one path, and written otherwise than dir.
+func leadsAway(values []string, dir string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	path, err := filePath(values[0])
+	return err == nil && path != filepath.Clean(dir)
 }
 
 // cause is what is wrong with a file, without its name.
@@ -111,8 +120,9 @@ func (l *loader) parseFile(name, text string) []given {
 	return all
 }
 
-// quoted finds what a message about syntax repeats of the file, which may be secret.
-var quoted = regexp.MustCompile(`["'][^"']{2,}["']`)
+// quoted finds what a message about syntax repeats of the file, which may be secret,
+// but not a single character.
+var quoted = regexp.MustCompile(`["'][^"'\\][^"']+["']`)
 
 // entry is a key of the file with its value.
 type entry struct {

@@ -77,7 +77,7 @@ func many[T any](field func(*Config) *[]T, limit int, parse func(string) (T, err
 
 func filePath(s string) (string, error) {
 	if s == "" || strings.ContainsRune(s, 0) {
-		return "", errors.New("write the path of a directory or file")
+		return "", errors.New("write a path")
 	}
 	return filepath.Clean(s), nil
 }
@@ -364,7 +364,7 @@ func oneOf(words ...string) func(string) (string, error) {
 		}
 		err := fmt.Errorf("write %s or %s", strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
 		if near := nearest(s, words); near != "" {
-			err = fmt.Errorf("%w; did you mean %q?", err, near)
+			err = fmt.Errorf("%w (did you mean %q?)", err, near)
 		}
 		return "", err
 	}
@@ -399,11 +399,15 @@ func parseBytes(s string) (int64, bool) {
 }
 
 // nearest returns the name that a misspelt one most likely means, "" when none is near:
-// at most a third of its letters differ, or it is the name's last part.
+// at most a third of its letters differ, one begins with the other, or it is the name's
+// last part.
 func nearest(name string, names []string) string {
 	best, least := "", max(2, len(name)/3)+1
 	for _, n := range names {
 		d := editDistance(strings.ToLower(name), strings.ToLower(n))
+		if strings.HasPrefix(name, n) || (len(name) >= 3 && strings.HasPrefix(n, name)) {
+			d = min(d, 1)
+		}
 		if _, part, ok := strings.Cut(n, "."); ok && part == name {
 			d = 0
 		}
