@@ -10,6 +10,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// Compression is decided here rather than by wrapping handlers in klauspost's gzhttp: its
+// wrapper costs 0.5 µs and the kernel's way of sending files also where nothing is to be
+// compressed, and writes what a panicking handler left behind as if it were a page.
+
 // packer is what gzip.Writer and zstd.Encoder have in common.
 type packer interface {
 	io.WriteCloser
