@@ -86,9 +86,10 @@ type setting struct {
 	list bool   // several values; def is one of them
 	bool bool   // the flag needs no value
 
-	mask func(string) string     // what of a value may be shown; nil for all of it
-	set  binder                  // parses, checks and assigns
-	from func(cfg Config) string // the default where it depends on other settings; empty leaves def
+	secret bool                    // not fit for a command line, which others on the machine can see
+	mask   func(string) string     // what of a value may be shown; nil is maskSecret for a secret, else all
+	set    binder                  // parses, checks and assigns
+	from   func(cfg Config) string // the default where it depends on other settings; empty leaves def
 }
 
 var settings = []setting{
@@ -147,7 +148,7 @@ var settings = []setting{
 		help: "The longest time that a purchase waits to be replicated, 100ms to 1h.",
 		set:  one(func(c *Config) *time.Duration { return &c.ReplicaInterval }, duration(100*time.Millisecond, time.Hour))},
 
-	{name: "metrics-token", hint: "TOKEN", mask: maskSecret,
+	{name: "metrics-token", hint: "TOKEN", secret: true,
 		help: "The bearer token that /metrics asks for, 16 characters or more.",
 		set:  one(func(c *Config) *Secret { return &c.MetricsToken }, token)},
 	{name: "log-level", def: "info", hint: "LEVEL",
@@ -163,10 +164,10 @@ var settings = []setting{
 		help: "Free disk under which writes are refused, 1MiB or more.",
 		set:  one(func(c *Config) *int64 { return &c.MinFree }, size("1MiB", "1TiB"))},
 
-	{name: "stripe.secret-key", hint: "KEY", mask: maskSecret,
+	{name: "stripe.secret-key", hint: "KEY", secret: true,
 		help: "Stripe's API key, sk_… or rk_…. Without one payments go to the sandbox, where money is for testing.",
 		set:  one(func(c *Config) *Secret { return &c.Stripe.SecretKey }, stripeKey)},
-	{name: "stripe.webhook-secret", list: true, hint: "SECRET", mask: maskSecret,
+	{name: "stripe.webhook-secret", list: true, hint: "SECRET", secret: true,
 		help: "The signing secret of Stripe's webhook endpoint, whsec_…; two while they are rotated.",
 		set:  many(func(c *Config) *[]Secret { return &c.Stripe.WebhookSecrets }, 2, webhookSecret)},
 	{name: "stripe.live", def: "false", bool: true, hint: "BOOL",
@@ -176,7 +177,7 @@ var settings = []setting{
 	{name: "mail.from", hint: "ADDRESS",
 		help: "The sender of mails: shop@example.com, or Shop <shop@example.com>.",
 		set:  one(func(c *Config) *netmail.Address { return &c.Mail.From }, sender)},
-	{name: "mail.smtp", hint: "URL", mask: maskURL,
+	{name: "mail.smtp", hint: "URL", secret: true, mask: maskURL,
 		help: "The mail server: smtp://user:password@host:587 (STARTTLS), or smtps://user:password@host:465. Without one mails are kept in the data directory's outbox.",
 		set:  one(func(c *Config) *SMTPServer { return &c.Mail.SMTP }, smtpServer)},
 }
@@ -187,10 +188,13 @@ func (s setting) env() string {
 func (s setting) flag() string { return strings.ReplaceAll(s.name, ".", "-") }
 
 func (s setting) masked(value string) string {
-	if s.mask == nil {
-		return value
+	if s.mask != nil {
+		return s.mask(value)
 	}
-	return s.mask(value)
+	if s.secret {
+		return maskSecret(value)
+	}
+	return value
 }
 
 // Setting is a setting's value and where it came from, for people.

@@ -29,6 +29,9 @@ func newSettingsFlags(names ...string) settingsFlags {
 		if s.bool {
 			kind = reflect.TypeFor[switchFlag]()
 		}
+		if s.secret {
+			help += " Better in the file or in " + s.env() + ": others on the machine can see flags."
+		}
 		if s.list {
 			help += " May be repeated."
 		}
