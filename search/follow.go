@@ -1,0 +1,332 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/blevesearch/bleve/v2/index/scorch/mergeplan"
+	index "github.com/blevesearch/bleve_index_api"
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+const (
+	batchDocs    = 2_000  // agents at which a batch is written though more is waiting
+	batchCommits = 10_000 // commits after which the cursor is written though no agent changed
+	flushTimeout = 10 * time.Second
+	firstRetry   = time.Second
+	lastRetry    = time.Minute
+)
+
+// errAgain ends following so that the index is built anew.
+var errAgain = errors.New("search: a rebuild was asked for")
+
+// Run keeps the index at the store's last durable commit until ctx ends, then returns
+// nil. What goes wrong is logged and tried again; damage has the index built anew.
+func (ix *Index) Run(ctx context.Context) error {
+	retry := firstRetry
+	for {
+		began := time.Now()
+		err := ix.run(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			continue
+		}
+		if time.Since(began) > lastRetry {
+			retry = firstRetry
+		}
+		ix.log.Error("the search index can't follow the store; trying again", "in", retry, "err", err)
+		select {
+		case <-time.After(retry):
+		case <-ctx.Done():
+			return nil
+		}
+		retry = min(2*retry, lastRetry)
+	}
+}
+
+// run builds the index if needed and follows until something ends it, which may be that
+// the index is to be built anew: then it does that and returns nil.
+func (ix *Index) run(ctx context.Context) error {
+	if ix.gen == nil {
+		if err := ix.open(); err != nil {
+			return err
+		}
+	}
+	if ix.gen == nil {
+		if err := ix.rebuild(ctx); err != nil {
+			return err
+		}
+	}
+	err := ix.follow(ctx, ix.gen)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case errors.Is(err, errAgain) || errors.Is(err, store.ErrLogCut):
+		ix.log.Info("building the search index anew", "why", err)
+		return ix.rebuild(ctx)
+	}
+	return errors.Join(err, ix.abandon(err))
+}
+
+// abandon closes the generation after an error. A damaged one is not searched any longer.
+func (ix *Index) abandon(why error) error {
+	g := ix.gen
+	ix.gen = nil
+	if errors.Is(why, errBroken) {
+		ix.show(nil, 0)
+		ix.removeOthers(ix.next) // all of them
+	}
+	return guard(g.close)
+}
+
+// follow applies the store's changes, and shows what Bleve's background tasks did to the
+// segments, until ctx ends, a rebuild is asked for, or something fails.
+func (ix *Index) follow(ctx context.Context, g *generation) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { ix.watch(ctx, stop, g) })
+	err := ix.apply(ctx, g)
+	stop(err)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// watch ends the following of a generation when it is damaged or not wanted any longer.
+func (ix *Index) watch(ctx context.Context, stop context.CancelCauseFunc, g *generation) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ix.again:
+			stop(errAgain)
+		case err := <-ix.damaged:
+			stop(err)
+		case err := <-g.failed:
+			stop(err)
+		case <-g.moved:
+			if err := ix.publish(g, sameLSN); err != nil {
+				stop(err)
+			}
+		}
+	}
+}
+
+// apply follows the feed from the generation's cursor.
+func (ix *Index) apply(ctx context.Context, g *generation) error {
+	p := pending{agents: map[store.RecordKey[market.AgentID]]bool{}}
+	for change, err := range ix.db.Feed(ctx, g.cursor.lsn) {
+		if err != nil {
+			return err
+		}
+		p.add(change, ix.tenants)
+		if change.More && len(p.agents) < batchDocs && p.commits < batchCommits {
+			continue
+		}
+		if err := ix.write(ctx, g, &p); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// pending is what changes have named and the index hasn't been told.
+type pending struct {
+	agents  map[store.RecordKey[market.AgentID]]bool
+	commits int // since the cursor was last written
+	to      cursor
+}
+
+func (p *pending) add(change store.Change, tenants []market.TenantID) {
+	for key := range store.Agents.ChangedIn(change.Keys) {
+		for _, t := range tenants {
+			if key.Tenant == t {
+				p.agents[key] = true
+			}
+		}
+	}
+	p.commits++
+	p.to = cursor{change.LSN, change.Chain}
+}
+
+// write brings the named agents into the state that they have now. Commits that name none
+// move only the view's LSN: their cursor is written with a later batch.
+func (ix *Index) write(ctx context.Context, g *generation, p *pending) error {
+	if len(p.agents) == 0 && p.commits < batchCommits {
+		ix.followed(p.to.lsn)
+		return nil
+	}
+	b, err := ix.batchOf(ctx, p)
+	if err != nil {
+		return err
+	}
+	lsn := p.to.lsn
+	if err := g.advance(b, p.to, func() { ix.hold.Advance(lsn) }); err != nil {
+		return err
+	}
+	clear(p.agents)
+	p.commits = 0
+	return ix.publish(g, lsn)
+}
+
+// batchOf reads the agents' records, which may be newer than the changes that named them.
+func (ix *Index) batchOf(ctx context.Context, p *pending) (*index.Batch, error) {
+	b := index.NewBatch()
+	for _, tenant := range ix.tenants {
+		err := ix.db.View(ctx, tenant, func(tx *store.ReadTx) error {
+			for key := range p.agents {
+				if key.Tenant != tenant {
+					continue
+				}
+				a, err := store.Agents.Load(tx, key.ID)
+				if err != nil && !market.Is(err, market.NotFound) {
+					return err
+				}
+				if err != nil || !a.Visible() {
+					b.Delete(docID(tenant, key.ID))
+				} else {
+					b.Update(newDocument(tenant, &a))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("search: reading agents: %w", err)
+		}
+	}
+	return b, ix.settle(ctx)
+}
+
+// settle waits until everything read so far is durable: the index must not outlive a
+// commit that the store may lose in a crash.
+func (ix *Index) settle(ctx context.Context) error {
+	if last := ix.db.LastLSN(); last <= ix.db.DurableLSN() {
+		return nil
+	}
+	s, err := ix.db.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// rebuild makes a new generation from the store's records and puts it in the place of the
+// one before, if there is one.
+func (ix *Index) rebuild(ctx context.Context) error {
+	ix.setRebuilding(true)
+	defer ix.setRebuilding(false)
+	began := time.Now()
+	g, err := newGeneration(ix.dir, ix.next, ix.tenants, ix.log)
+	if err != nil {
+		return err
+	}
+	err = ix.build(ctx, g)
+	if err == nil {
+		old := ix.gen
+		if err = ix.adopt(g); err == nil {
+			ix.next++
+			ix.retire(old)
+			ix.log.Info("the search index is built", "documents", ix.documents(), "lsn", g.cursor.lsn, "took", time.Since(began))
+			return nil
+		}
+	}
+	return errors.Join(err, guard(g.close))
+}
+
+// build fills a generation, merges it into one segment, and completes it with the cursor
+// from which the records are to be followed.
+func (ix *Index) build(ctx context.Context, g *generation) error {
+	lsn := ix.db.DurableLSN()
+	chain, err := ix.db.ChainAt(lsn)
+	if err != nil {
+		return err
+	}
+	if ix.gen == nil {
+		ix.hold.Advance(lsn)
+	}
+	for _, tenant := range ix.tenants {
+		if err := ix.buildTenant(ctx, g, tenant); err != nil {
+			return err
+		}
+	}
+	if err := ix.settle(ctx); err != nil {
+		return err
+	}
+	if err := g.flush(ctx); err != nil {
+		return err
+	}
+	if err := g.engine.ForceMerge(ctx, &mergeplan.SingleSegmentMergePlanOptions); err != nil {
+		return fmt.Errorf("search: merging the index: %w", err)
+	}
+	if err := g.finish(ctx, index.NewBatch(), cursor{lsn, chain}); err != nil {
+		return err
+	}
+	ix.hold.Advance(lsn)
+	return nil
+}
+
+// buildTenant indexes a tenant's published agents, a batch to a View: the store is not
+// held, and what changes meanwhile is followed afterwards.
+func (ix *Index) buildTenant(ctx context.Context, g *generation, tenant market.TenantID) error {
+	for after, more := market.AgentID(""), true; more; {
+		b := index.NewBatch()
+		more = false
+		err := ix.db.View(ctx, tenant, func(tx *store.ReadTx) error {
+			read := 0
+			for a, err := range store.Agents.All(tx, after) {
+				if err != nil {
+					return err
+				}
+				after = a.ID
+				if a.Visible() {
+					b.Update(newDocument(tenant, &a))
+				}
+				if read++; read == batchDocs {
+					more = true
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("search: reading agents: %w", err)
+		}
+		if len(b.IndexOps) == 0 {
+			continue
+		}
+		if err := g.batch(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retire closes the generation before and removes all others from the disk. Searches
+// that still read it keep what they need of it.
+func (ix *Index) retire(old *generation) {
+	if old != nil {
+		if err := guard(old.close); err != nil {
+			ix.log.Error("closing the old search index", "err", err)
+		}
+	}
+	ix.removeOthers(ix.gen.number)
+}
+
+func (ix *Index) setRebuilding(on bool) {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	ix.rebuilding = on
+}
+
+func (ix *Index) documents() int {
+	n := 0
+	for _, t := range ix.tenants {
+		n += ix.Documents(t)
+	}
+	return n
+}

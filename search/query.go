@@ -1,0 +1,116 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// Sort is an order of results.
+type Sort string
+
+const (
+	ByRelevance  Sort = ""        // see doc.go; by popularity when there is no text
+	ByPopularity Sort = "popular" // the most popular first
+	ByDate       Sort = "newest"  // the last updated first
+)
+
+// Limits of a query.
+const (
+	MaxText      = 256 // bytes
+	MaxWords     = 12  // without stop words
+	MaxLimit     = 100
+	MaxOffset    = 10_000
+	DefaultLimit = 20 // for Limit 0
+)
+
+// Query asks for a tenant's published agents. Without text they are browsed.
+type Query struct {
+	Tenant   market.TenantID
+	Text     string
+	Category market.Category // "" for all
+	Sort     Sort
+	Limit    int
+	Offset   int
+}
+
+// Results are a page of what a query found. The records of IDs are to be loaded from the
+// store: one may have gone since.
+type Results struct {
+	IDs   []market.AgentID
+	Total int // under all filters
+
+	// Categories counts what the query finds in each category, its own filter aside: the
+	// most first. Their sum is Total when no category was asked for.
+	Categories []CategoryCount
+
+	// Understood is the text that was searched for: that of the query in one line, with
+	// the spelling corrected if Corrected.
+	Understood string
+	Corrected  bool
+
+	// Nearby are up to three texts like the query that do find something, when it found
+	// nothing in any category.
+	Nearby []string
+}
+
+// CategoryCount is one value of the category facet.
+type CategoryCount struct {
+	Category market.Category
+	Count    int
+}
+
+// check applies the limits and returns the query with defaults filled in.
+func (q Query) check() (Query, error) {
+	switch {
+	case len(q.Text) > MaxText:
+		return q, market.FieldErrorf("q", "A search can have up to %d characters. Please shorten it to the words that matter.", MaxText)
+	case q.Limit < 0 || q.Limit > MaxLimit:
+		return q, market.FieldErrorf("limit", "The limit is a number from 1 to %d.", MaxLimit)
+	case q.Offset < 0 || q.Offset > MaxOffset:
+		return q, market.FieldErrorf("page", "Only the first %d results can be paged through. Please narrow the search.", MaxOffset)
+	case q.Sort != ByRelevance && q.Sort != ByPopularity && q.Sort != ByDate:
+		return q, market.FieldErrorf("sort", "Results can be sorted by %q or %q, or by relevance when nothing is given.", ByPopularity, ByDate)
+	}
+	if q.Limit == 0 {
+		q.Limit = DefaultLimit
+	}
+	q.Text = market.CleanText(strings.ToValidUTF8(q.Text, " "))
+	return q, nil
+}
+
+// Search finds agents. Errors are Invalid for a query beyond the limits, Unavailable while
+// there is no index, and ctx's.
+func (ix *Index) Search(ctx context.Context, q Query) (Results, error) {
+	q, err := q.check()
+	if err != nil {
+		return Results{}, err
+	}
+	v, release, err := ix.acquire()
+	if err != nil {
+		return Results{}, err
+	}
+	defer release()
+	var res Results
+	err = guard(func() error {
+		var err error
+		res, err = newSearcher(ctx, v, q.Tenant).search(q)
+		return err
+	})
+	if errors.Is(err, errBroken) {
+		ix.report(err)
+		return Results{}, market.Errorf(market.Unavailable,
+			"The search index is being repaired and will be back in a moment. Categories can be browsed meanwhile.").Because(err)
+	}
+	return res, err
+}
+
+// report has Run build the index anew.
+func (ix *Index) report(err error) {
+	select {
+	case ix.damaged <- err:
+	default:
+	}
+}

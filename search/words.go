@@ -1,0 +1,264 @@
+package search
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/blevesearch/snowballstem"
+	"github.com/blevesearch/snowballstem/english"
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	maxWord  = 48 // bytes of a word that are indexed and compared; the rest is cut off
+	maxParts = 6  // parts of a word; one that falls into more (a hash) is kept whole
+	maxJoin  = 4  // words of a compound that are also indexed written together
+)
+
+// chunk is a run of letters and digits in a text, folded. Chunks that only a hyphen,
+// underscore, dot, slash, colon or plus parts make a compound.
+type chunk struct {
+	whole      string   // "gpt4all", "mcpserver"; empty for scripts without spaces
+	parts      []string // "gpt", "4", "all"; at least one
+	start, end int      // bytes in the text
+	compound   bool     // glued to the chunk before
+}
+
+// runeClass is what a split of a word may depend on.
+type runeClass uint8
+
+const (
+	separator runeClass = iota
+	lower               // letters without case too
+	upper
+	digit
+	mark // belongs to the character before
+	dense
+)
+
+func classOf(r rune) runeClass {
+	switch {
+	case r < utf8.RuneSelf:
+		return classOfASCII(byte(r))
+	case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai):
+		return dense
+	case unicode.IsUpper(r) || unicode.IsTitle(r):
+		return upper
+	case unicode.IsLetter(r):
+		return lower
+	case unicode.IsMark(r):
+		return mark
+	case unicode.IsDigit(r):
+		return digit
+	}
+	return separator
+}
+
+func classOfASCII(c byte) runeClass {
+	switch {
+	case 'a' <= c && c <= 'z':
+		return lower
+	case 'A' <= c && c <= 'Z':
+		return upper
+	case '0' <= c && c <= '9':
+		return digit
+	}
+	return separator
+}
+
+// chunksOf splits a text at everything that is neither letter nor digit, and each chunk
+// into parts where case or kind changes: "MCPServer" is MCP and Server, "gpt4all" is gpt,
+// 4 and all, and a run of Chinese, Japanese or Thai is its overlapping pairs.
+func chunksOf(text string) []chunk {
+	var chunks []chunk
+	end := -1 // of the last chunk
+	for i := 0; i < len(text); {
+		r, w := utf8.DecodeRuneInString(text[i:])
+		if classOf(r) == separator {
+			i += w
+			continue
+		}
+		start := i
+		i += chunkLength(text[i:])
+		if c, ok := newChunk(text[start:i]); ok {
+			c.start, c.end = start, i
+			c.compound = end >= 0 && start == end+1 && strings.IndexByte("-_./:+", text[end]) >= 0
+			chunks = append(chunks, c)
+			end = i
+		}
+	}
+	return chunks
+}
+
+func chunkLength(text string) int {
+	dense0 := false
+	for i, r := range text {
+		class := classOf(r)
+		if i == 0 {
+			dense0 = class == dense
+		}
+		if class == separator || class != mark && (class == dense) != dense0 {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func newChunk(raw string) (c chunk, ok bool) {
+	c.whole = fold(raw)
+	if c.whole == "" {
+		return c, false
+	}
+	if r, _ := utf8.DecodeRuneInString(raw); classOf(r) == dense {
+		c.parts = pairs(c.whole)
+		c.whole = ""
+		return c, true
+	}
+	for _, part := range splitCase(raw) {
+		if f := fold(part); f != "" {
+			c.parts = append(c.parts, f)
+		}
+	}
+	if len(c.parts) < 2 || len(c.parts) > maxParts {
+		c.parts = []string{c.whole}
+	}
+	return c, true
+}
+
+// splitCase splits where a lower-case letter meets an upper-case one, before the last of
+// several upper-case letters that a lower-case one follows, and between letters and
+// digits. A plural s stays with its acronym: "MCPs" is one part.
+func splitCase(s string) []string {
+	var parts []string
+	start := 0
+	var before, last runeClass // of the two runes before
+	lastAt := 0
+	for i, r := range s {
+		class := classOf(r)
+		if class == mark {
+			continue
+		}
+		cut := -1
+		switch {
+		case i == 0:
+		case (class == digit) != (last == digit):
+			cut = i
+		case last == lower && class == upper:
+			cut = i
+		case before == upper && last == upper && class == lower && !pluralAt(s, i):
+			cut = lastAt
+		}
+		if cut > start {
+			parts = append(parts, s[start:cut])
+			start = cut
+		}
+		before, last, lastAt = last, class, i
+	}
+	return append(parts, s[start:])
+}
+
+func pluralAt(s string, i int) bool {
+	if s[i] != 's' {
+		return false
+	}
+	r, _ := utf8.DecodeRuneInString(s[i+1:])
+	return i+1 == len(s) || classOf(r) != lower
+}
+
+// pairs are the overlapping pairs of a text's characters, or the text if it is one.
+func pairs(s string) []string {
+	runes := []rune(s)
+	if len(runes) < 3 {
+		return []string{s}
+	}
+	out := make([]string, 0, len(runes)-1)
+	for i := range len(runes) - 1 {
+		out = append(out, string(runes[i:i+2]))
+	}
+	return out
+}
+
+// fold makes one form of what reads the same: compatibility forms decomposed, marks
+// dropped, lower case, at most maxWord bytes.
+func fold(s string) string {
+	if !plainASCII(s) {
+		s = strings.Map(func(r rune) rune {
+			if unicode.Is(unicode.Mn, r) || classOf(r) == separator {
+				return -1
+			}
+			return r
+		}, norm.NFKD.String(s))
+		s = norm.NFC.String(s)
+	}
+	s = strings.ToLower(s)
+	if len(s) <= maxWord {
+		return s
+	}
+	cut := maxWord
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}
+
+func plainASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// nameKeys are the forms in which a whole name can be asked for: all letters and digits
+// together, and the same of what follows the last slash ("@playwright/mcp", "mcp").
+func nameKeys(name string) (whole, tail string) {
+	whole = keyOf(name)
+	tail = whole
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		if t := keyOf(name[i+1:]); t != "" {
+			tail = t
+		}
+	}
+	return whole, tail
+}
+
+// keyOf is the folded letters and digits of a text without anything between.
+func keyOf(text string) string {
+	var b strings.Builder
+	for _, c := range chunksOf(text) {
+		b.WriteString(fold(text[c.start:c.end]))
+	}
+	return b.String()
+}
+
+// stem returns the English stem of a word, the word itself when it isn't one of English
+// letters or has fewer than four.
+func stem(word string) string {
+	if len(word) < 4 {
+		return word
+	}
+	for i := range len(word) {
+		if word[i] < 'a' || word[i] > 'z' {
+			return word
+		}
+	}
+	env := snowballstem.NewEnv(word)
+	english.Stem(env)
+	return env.Current()
+}
+
+// stopWords are left out of text, and of queries that have other words. Of a name they
+// are words like any other.
+var stopWords = setOf(`a an and are as at be but by for from has have how i if in into is it its me my no not
+	of on or our so such than that the their then there these they this to was we what when where which who
+	will with you your s t`)
+
+func setOf(words string) map[string]bool {
+	set := map[string]bool{}
+	for w := range strings.FieldsSeq(words) {
+		set[w] = true
+	}
+	return set
+}
