@@ -15,7 +15,7 @@ import (
 	"github.com/souk-market/souk/store/storetest"
 )
 
-var crashes = flag.Int("crashes", 200, "power cuts in TestPowerCut")
+var crashes = flag.Int("crashes", 100, "power cuts in TestPowerCut")
 
 // TestPowerCut cuts the power while several writers run transactions over two tenants,
 // with 0, 50 or 100 % of what wasn't synced surviving, and compares what is found with
@@ -47,10 +47,9 @@ func powerCut(t *testing.T, seed uint64) int {
 		db := disk.Open(t, time.Now)
 		verify(t, db, acked, seed)
 		var next *storetest.Disk
-		var cut sync.Once
 		var wg sync.WaitGroup
+		cutAt, keep := rng.IntN(12), []int{0, 50, 100}[rng.IntN(3)]
 		for w := range 4 {
-			stopAt := rng.IntN(12)
 			wg.Go(func() {
 				for i := range 12 {
 					p := pair{market.TenantID(fmt.Sprintf("ten_%d", i%2)), fmt.Sprintf("s%d-%d-%d", life, w, i)}
@@ -62,8 +61,8 @@ func powerCut(t *testing.T, seed uint64) int {
 					if next == nil {
 						acked[p] = true
 					}
-					if w == 0 && i == stopAt {
-						cut.Do(func() { next = disk.Crash([]int{0, 50, 100}[rng.IntN(3)], rng) })
+					if w == 0 && i == cutAt {
+						next = disk.Crash(keep, rng)
 					}
 					mu.Unlock()
 				}

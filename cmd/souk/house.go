@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/souk-market/souk/internal/blob"
+	"github.com/souk-market/souk/internal/catalog"
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/payments/sandbox"
+	"github.com/souk-market/souk/search"
+	"github.com/souk-market/souk/store"
+)
+
+// house is an open data directory: the store with its files and its search index.
+type house struct {
+	cfg     Config
+	log     *slog.Logger
+	db      *store.DB
+	blobs   *blob.Store
+	index   *search.Index
+	catalog *catalog.Catalog
+	bank    *sandbox.Bank // nil where Stripe takes the payments
+}
+
+// openHouse opens the data directory, making it when it isn't there.
+func openHouse(cfg Config) (h *house, err error) {
+	h = &house{cfg: cfg, log: cfg.logger()}
+	h.db, err = store.Open(store.Options{
+		Dir: filepath.Join(cfg.Data, "store"), Logger: h.log, CacheSize: cfg.CacheSize, MinFree: uint64(cfg.MinFree),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close())
+		}
+	}()
+	if h.blobs, err = blob.Open(filepath.Join(cfg.Data, "blobs")); err != nil {
+		return nil, err
+	}
+	h.index, err = search.Open(search.Options{Dir: filepath.Join(cfg.Data, "search"), DB: h.db, Logger: h.log})
+	if err != nil {
+		return nil, err
+	}
+	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Blobs: h.blobs, Index: h.index, Logger: h.log}
+	return h, nil
+}
+
+func (h *house) close() error {
+	var errs []error
+	if h.bank != nil {
+		errs = append(errs, h.bank.Close())
+	}
+	if h.index != nil {
+		errs = append(errs, h.index.Close())
+	}
+	return errors.Join(append(errs, h.db.Close())...)
+}
+
+// checkBlob compares a blob with what its record says, by size; full reads its content too.
+func (h *house) checkBlob(ctx context.Context, full bool) func(sha256 string, size int64) error {
+	return func(sha256 string, size int64) error {
+		sum, err := blob.ParseSum(sha256)
+		if err != nil {
+			return err
+		}
+		f, err := h.blobs.Open(ctx, sum)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if f.Size() != size {
+			return fmt.Errorf("it has %d bytes instead of %d", f.Size(), size)
+		}
+		if full {
+			return h.blobs.Verify(ctx, sum)
+		}
+		return nil
+	}
+}
+
+// mailHost is the domain of the marketplace's mail where none is configured.
+func mailHost(baseURL string) string {
+	host := strings.TrimPrefix(strings.TrimPrefix(baseURL, "https://"), "http://")
+	host, _, _ = strings.Cut(host, ":")
+	if strings.ContainsAny(host, "[]") || strings.Trim(host, "0123456789.") == "" {
+		return "localhost"
+	}
+	return host
+}

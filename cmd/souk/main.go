@@ -1,0 +1,134 @@
+// Command souk is a whole marketplace for AI agents: server, importer, restorer and
+// checker in one binary. This package is flags, configuration and wiring; what the
+// commands do is in the packages they wire.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// commands are souk's commands.
+type commands struct {
+	Serve   serveCmd   `cmd:"" help:"Run the marketplace."`
+	Demo    demoCmd    `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
+	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
+	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
+	Check   checkCmd   `cmd:"" help:"Verify a whole data directory."`
+	Config  configCmd  `cmd:"" help:"Print the configuration with the origin of each value, secrets masked."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// run parses and executes a command line, and returns the exit status: 0 for success, 1
+// for failure, 2 for a command line or configuration that can't be understood.
+func run(ctx context.Context, args []string) int {
+	all := newSettingsFlags()
+	cli := commands{
+		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
+		Import: importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency")},
+		Check:  checkCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")},
+	}
+	parser, err := kong.New(&cli, kong.Name("souk"), kong.Description("A marketplace for AI agents in one binary."),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.UsageOnError(), kong.ShortUsageOnError())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "souk:", err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "souk: %v\nTry souk --help.\n", err)
+		return 2
+	}
+	if err := parsed.Run(); err != nil {
+		return report(err)
+	}
+	return 0
+}
+
+// report prints an error for the operator: the sentence, and the cause where it helps.
+func report(err error) int {
+	fmt.Fprintln(os.Stderr, "souk:", operatorText(err))
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return 1
+}
+
+func operatorText(err error) string {
+	var e *market.Error
+	if errors.As(err, &e) && e.Err == nil {
+		return e.Message
+	}
+	return err.Error()
+}
+
+// load reads the configuration for a command's flags.
+func (f settingsFlags) load(defaults map[string]string) (Config, []Setting, error) {
+	return loadConfig(configSources{Flags: f.values(), Env: os.Environ(), ReadFile: os.ReadFile, Defaults: defaults})
+}
+
+// logger writes to standard error.
+func (c Config) logger() *slog.Logger {
+	opts := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}
+
+type configCmd struct {
+	settingsFlags
+	Template bool `help:"Print a souk.toml with all defaults and what they mean."`
+}
+
+func (c *configCmd) Run() error {
+	if c.Template {
+		return printTemplate(os.Stdout)
+	}
+	_, all, err := c.load(nil)
+	if err != nil {
+		return err
+	}
+	return printSettings(os.Stdout, all)
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run() error {
+	fmt.Println("souk", version())
+	return nil
+}
+
+// version is the module's version, or the commit the binary was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,314 @@
+package catalog
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+// ImportOptions of Import.
+type ImportOptions struct {
+	Price    PriceRule
+	Progress func(read int64, rows int) // bytes and rows so far; may be nil
+	BadRow   func(line int, err error)  // called for each refused row; may be nil
+}
+
+// ImportReport counts what an import did with its rows.
+type ImportReport struct {
+	Added, Updated, Unchanged, Refused int
+}
+
+// Rows is the number of rows read.
+func (r ImportReport) Rows() int { return r.Added + r.Updated + r.Unchanged + r.Refused }
+
+// ImportedSeller is the slug of the seller that owns imported listings.
+const ImportedSeller = "imported"
+
+const (
+	// importBatch is how many rows share a sync of their files.
+	importBatch = 2_000
+	// importTx is how many rows share a transaction: a new listing writes up to eleven keys.
+	importTx = 80
+	// maxRow bounds a row's bytes; a longer one is refused and skipped.
+	maxRow = 64 << 10
+)
+
+// Import reads listings as tab-separated values with a header line, the columns in any
+// order: id name summary version popularity source category updated. It is streamed, and
+// idempotent: a row whose listing is as it says changes nothing, one that differs
+// updates it (but never its price or slug). A row that breaks a rule is refused, and the
+// rest goes in. A header that isn't one fails before anything is written.
+func (c *Catalog) Import(ctx context.Context, r io.Reader, o ImportOptions) (rep ImportReport, err error) {
+	in := &rowReader{in: bufio.NewReaderSize(r, maxRow)}
+	if err := in.header(); err != nil {
+		return rep, err
+	}
+	seller, err := c.importedSeller(ctx)
+	if err != nil {
+		return rep, err
+	}
+	im := &importer{Catalog: c, ImportOptions: o, seller: seller, rep: &rep, lines: map[string]int{}}
+	for done := false; !done; {
+		batch := make([]row, 0, importBatch)
+		for len(batch) < importBatch {
+			rw, err := in.next()
+			if errors.Is(err, io.EOF) {
+				done = true
+				break
+			}
+			if market.Is(err, market.Invalid) {
+				im.refuse(in.line, err)
+				continue
+			}
+			if err != nil {
+				return rep, fmt.Errorf("catalog: reading the import: %w", err)
+			}
+			if im.repeated(rw) {
+				continue
+			}
+			batch = append(batch, rw)
+		}
+		if err := im.store(ctx, batch); err != nil {
+			return rep, err
+		}
+		if o.Progress != nil {
+			o.Progress(in.read, rep.Rows())
+		}
+	}
+	return rep, nil
+}
+
+// importedSeller returns the seller of imported listings, made at the first import.
+func (c *Catalog) importedSeller(ctx context.Context) (s market.Seller, err error) {
+	_, err = c.Store.Update(ctx, c.Tenant, store.Op{}, func(tx *store.Tx) (err error) {
+		if s, err = store.SellerBySlug.Load(tx, ImportedSeller); !market.Is(err, market.NotFound) {
+			return err
+		}
+		a := market.Account{ID: market.NewAccountID(tx.Now()), Email: "imported@localhost", Name: "Imported", Created: tx.Now()}
+		if err := store.Accounts.Insert(tx, &a); err != nil {
+			return err
+		}
+		s = market.Seller{ID: market.NewSellerID(tx.Now()), Account: a.ID, Slug: ImportedSeller, Name: "Imported", Created: tx.Now()}
+		return store.Sellers.Insert(tx, &s)
+	})
+	return s, err
+}
+
+// importer is one import under way.
+type importer struct {
+	*Catalog
+	ImportOptions
+	seller market.Seller
+	rep    *ImportReport
+	lines  map[string]int // line of each ID met
+}
+
+func (im *importer) refuse(line int, err error) {
+	im.rep.Refused++
+	if im.BadRow != nil {
+		im.BadRow(line, err)
+	}
+}
+
+// repeated refuses a row whose ID an earlier line has: else a second import would find
+// the listing as the later row left it, and change it back and forth.
+func (im *importer) repeated(r row) bool {
+	if first, ok := im.lines[r.id]; ok {
+		im.refuse(r.line, market.Errorf(market.Invalid, "The id %q is on line %d already.", r.id, first))
+		return true
+	}
+	im.lines[r.id] = r.line
+	return false
+}
+
+// store writes a batch: first all of its files, with two syncs, then its listings.
+func (im *importer) store(ctx context.Context, batch []row) error {
+	files := make([][]byte, len(batch))
+	for i := range batch {
+		files[i] = setupFile(&batch[i])
+	}
+	refs, err := im.Blobs.PutMany(ctx, files)
+	if err != nil {
+		return fmt.Errorf("catalog: storing files: %w", err)
+	}
+	for i := range batch {
+		batch[i].file = market.File{Name: setupName(&batch[i]), SHA256: refs[i].Sum.String(), Size: refs[i].Size}
+	}
+	for len(batch) > 0 {
+		n := min(importTx, len(batch))
+		if err := im.storeListings(ctx, batch[:n]); err != nil {
+			return err
+		}
+		batch = batch[n:]
+	}
+	return nil
+}
+
+func (im *importer) storeListings(ctx context.Context, rows []row) error {
+	var rep ImportReport
+	_, err := im.Store.Update(ctx, im.Tenant, store.Op{}, func(tx *store.Tx) error {
+		rep = ImportReport{}
+		for i := range rows {
+			n, err := im.storeListing(tx, &rows[i])
+			if err != nil {
+				return fmt.Errorf("catalog: importing line %d: %w", rows[i].line, err)
+			}
+			*n(&rep)++
+		}
+		return nil
+	})
+	im.rep.Added += rep.Added
+	im.rep.Updated += rep.Updated
+	im.rep.Unchanged += rep.Unchanged
+	return err
+}
+
+// storeListing writes a row's listing and says which count it adds to.
+func (im *importer) storeListing(tx *store.Tx, r *row) (func(*ImportReport) *int, error) {
+	old, err := store.AgentByExternal.Load(tx, r.id)
+	if err != nil && !market.Is(err, market.NotFound) {
+		return nil, err
+	}
+	a, count := old, func(rep *ImportReport) *int { return &rep.Updated }
+	if err != nil {
+		count = func(rep *ImportReport) *int { return &rep.Added }
+		slug, err := freeSlug(tx, r)
+		if err != nil {
+			return nil, err
+		}
+		price := im.Price.of(r.number)
+		a = market.Agent{
+			ID: market.NewAgentID(tx.Now()), Seller: im.seller.ID, Slug: slug, ExternalID: r.id,
+			State: market.ListingPublished, Created: tx.Now(),
+			Offer: market.Offer{ID: market.NewOfferID(tx.Now()), Price: price, License: !price.IsZero()},
+		}
+	}
+	a.Name, a.Summary, a.Category, a.Source = r.name, r.summary, r.category, r.source
+	a.Popularity, a.Updated = r.popularity, r.updated
+	if a.Release.Version != r.version || a.Release.File != r.file {
+		a.Release = market.Release{ID: market.NewReleaseID(tx.Now()), Version: r.version, File: r.file, Released: r.updated}
+	}
+	if same(&a, &old) {
+		return func(rep *ImportReport) *int { return &rep.Unchanged }, nil
+	}
+	if known, err := store.Blobs.Has(tx, r.file.SHA256); err != nil {
+		return nil, err
+	} else if !known {
+		if err := store.Blobs.Insert(tx, &market.Blob{SHA256: r.file.SHA256, Size: r.file.Size}); err != nil {
+			return nil, err
+		}
+	}
+	return count, store.Agents.Put(tx, &a)
+}
+
+// same compares two listings; times as moments, since a stored one has another zone.
+func same(a, b *market.Agent) bool {
+	x, y := *a, *b
+	if !x.Updated.Equal(y.Updated) || !x.Release.Released.Equal(y.Release.Released) || !x.Created.Equal(y.Created) {
+		return false
+	}
+	x.Updated, x.Release.Released, x.Created = y.Updated, y.Release.Released, y.Created
+	return x == y
+}
+
+// freeSlug finds a slug for a new listing: its name, its name with its source, then
+// numbers.
+func freeSlug(tx *store.Tx, r *row) (string, error) {
+	base := market.Slug(r.name)
+	if base == "" {
+		base = market.Slug(r.id)
+	}
+	if base == "" {
+		base = "agent"
+	}
+	for n := 1; ; n++ {
+		slug := base
+		switch {
+		case n == 2:
+			slug = withSuffix(base, r.source)
+		case n > 2:
+			slug = withSuffix(base, strconv.Itoa(n-1))
+		}
+		_, err := store.AgentBySlug.Load(tx, slug)
+		if market.Is(err, market.NotFound) {
+			return slug, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+func withSuffix(base, suffix string) string {
+	if len(base)+1+len(suffix) > market.MaxSlug {
+		base = strings.TrimRight(base[:market.MaxSlug-1-len(suffix)], "-")
+	}
+	return base + "-" + suffix
+}
+
+// PriceRule prices new listings of an import: every Every-th row costs Price, the
+// others are free. The zero value makes everything free.
+type PriceRule struct {
+	Price market.Money
+	Every int
+}
+
+// DefaultPriceRule makes every tenth listing cost nine dollars, so that there is
+// something to buy.
+var DefaultPriceRule = PriceRule{market.Money{Amount: 900, Currency: "USD"}, 10}
+
+// ParsePriceRule reads "free", an amount ("9.00 USD", for every listing), or an amount
+// for every n-th ("9.00 USD every 10").
+func ParsePriceRule(s string) (PriceRule, error) {
+	if strings.EqualFold(strings.TrimSpace(s), "free") {
+		return PriceRule{}, nil
+	}
+	amount, every, ok := strings.Cut(s, "every")
+	n := 1
+	if ok {
+		var err error
+		if n, err = strconv.Atoi(strings.TrimSpace(every)); err != nil || n < 1 {
+			return PriceRule{}, market.Errorf(market.Invalid, "%q is no price rule: after \"every\" goes a whole number from 1, as in \"9.00 USD every 10\".", s)
+		}
+	}
+	m, err := market.ParseMoney(amount)
+	if err != nil || m.Amount < 0 {
+		return PriceRule{}, market.Errorf(market.Invalid, "%q is no price rule. Write \"free\", \"9.00 USD\" or \"9.00 USD every 10\".", s)
+	}
+	return PriceRule{m, n}, nil
+}
+
+func (p PriceRule) String() string {
+	switch {
+	case p.Every == 0 || p.Price.IsZero():
+		return "free"
+	case p.Every == 1:
+		return p.Price.String()
+	}
+	return fmt.Sprintf("%s every %d", p.Price, p.Every)
+}
+
+func (p PriceRule) of(row int) market.Money {
+	if p.Every > 0 && row%p.Every == 0 {
+		return p.Price
+	}
+	return market.Money{Currency: p.Price.Currency}
+}
+
+// row is a parsed row of an import.
+type row struct {
+	line, number                       int // in the file, from 1; among the rows, from 1
+	id, name, summary, version, source string
+	category                           market.Category
+	popularity                         int64
+	updated                            time.Time
+	file                               market.File
+}

@@ -1,0 +1,96 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/search"
+	"github.com/souk-market/souk/views"
+)
+
+const (
+	homeCards    = 8
+	pageCards    = 24
+	relatedCards = 4
+)
+
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	h, err := s.Catalog.Home(r.Context(), homeCards)
+	if err != nil {
+		return err
+	}
+	site := s.site(r.Context())
+	return s.public(w, r, views.HomePage(site, views.Home{
+		Meta: views.Meta{
+			Description: "Find, buy and run AI agents and tools: MCP servers, coding agents, SDKs and more.",
+			Canonical:   "/",
+		},
+		Total: h.Total, Popular: cards(h.Popular), New: cards(h.Newest),
+		Tries: []string{"langchain chroma", "playwright mcp", "postgres"},
+		Trust: []views.Trust{
+			{Title: "Files you can verify", Text: "Every download shows its SHA-256, and what you bought stays as it was."},
+			{Title: "One checkout", Text: "Agents of several sellers in one cart, paid once, without an account."},
+			{Title: "Nothing gets lost", Text: "Purchases are on disk before you see them, and replicated within seconds."},
+		},
+	}))
+}
+
+func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r)
+	found, err := s.Catalog.Search(r.Context(), search.Query{
+		Text: q.Text, Category: market.Category(q.Filter("category")), Limit: pageCards, Offset: (max(q.Page, 1) - 1) * pageCards,
+	})
+	if err != nil {
+		return err
+	}
+	page := views.Search{
+		Meta: searchMeta(q), Query: q, Total: found.Total, Pages: min((found.Total+pageCards-1)/pageCards, maxPage),
+		Cards: cards(found.Listings), Nearby: found.Nearby,
+		Facets: []views.Facet{{Title: "Category", Param: "category", Choices: choices(found.Categories)}},
+	}
+	if found.Corrected {
+		page.Corrected = found.Understood
+	}
+	return s.public(w, r, views.SearchPage(s.site(r.Context()), page))
+}
+
+// maxPage is the last page of a search that can be opened; the index bounds offsets.
+const maxPage = 400
+
+// readQuery reads what a visitor asks for. A page that is no number is the first.
+func readQuery(r *http.Request) views.Query {
+	form := r.URL.Query()
+	q := views.Query{Text: market.CleanText(form.Get("q"))}
+	if c := form.Get("category"); c != "" {
+		q.Filters = append(q.Filters, views.Filter{Param: "category", Value: c})
+	}
+	if n, err := strconv.Atoi(form.Get("page")); err == nil && n > 1 {
+		q.Page = n
+	}
+	return q
+}
+
+func searchMeta(q views.Query) views.Meta {
+	m := views.Meta{Title: "All agents", Canonical: q.Path()}
+	category := q.Filter("category")
+	switch {
+	case q.Text != "":
+		m.Title, m.NoIndex = q.Text, true
+	case category != "":
+		m.Title = views.CategoryTitle(category)
+	}
+	return m
+}
+
+func (s *Server) agent(w http.ResponseWriter, r *http.Request) error {
+	l, err := s.Catalog.Agent(r.Context(), r.PathValue("slug"))
+	if err != nil {
+		return err
+	}
+	related, err := s.Catalog.Related(r.Context(), &l.Agent, relatedCards)
+	if err != nil {
+		return err
+	}
+	return s.public(w, r, views.AgentPage(s.site(r.Context()), agentPage(&l, related)))
+}

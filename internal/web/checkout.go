@@ -1,0 +1,89 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/order"
+	"github.com/souk-market/souk/views"
+)
+
+func (s *Server) checkout(w http.ResponseWriter, r *http.Request) error {
+	return s.showCheckout(w, r, order.Placement{Token: market.NewSecret()}, nil)
+}
+
+// showCheckout renders the checkout of the visitor's cart with what has been typed and
+// what is wrong with it.
+func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, p order.Placement, problem *market.Error) error {
+	c, err := s.Shop.Cart(r.Context(), s.cartID(r))
+	if err != nil {
+		return err
+	}
+	if len(c.Lines) == 0 {
+		http.Redirect(w, r, "/cart", http.StatusSeeOther)
+		return nil
+	}
+	page := views.Checkout{
+		Meta: views.Meta{Title: "Checkout", NoIndex: true}, Token: p.Token, Groups: groups(c.Lines), Total: c.Total, TaxNote: taxNote,
+		Email: p.Email, Agreed: p.Terms, Terms: "I agree to the terms of sale.", TermsHref: "/terms", Provider: s.providerTitle(),
+	}
+	status := http.StatusOK
+	if problem != nil {
+		status = statuses[problem.Kind]
+		switch problem.Field {
+		case "email":
+			page.EmailError = problem.Message
+		case "terms":
+			page.TermsError = problem.Message
+		default:
+			page.FormError = problem.Message
+		}
+	}
+	return s.private(w, r, status, views.CheckoutPage(s.site(r.Context()), page))
+}
+
+func (s *Server) providerTitle() string {
+	if s.Provider.Name() == "stripe" {
+		return "Stripe"
+	}
+	return "the Souk Sandbox"
+}
+
+func (s *Server) place(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	p := order.Placement{
+		Cart: s.cartID(r), Email: r.PostForm.Get("email"), Terms: r.PostForm.Get("terms") != "", Token: r.PostForm.Get("token"),
+	}
+	shown, err := market.ParseMoney(r.PostForm.Get("total"))
+	if err == nil {
+		p.Shown = shown
+	}
+	next, err := s.Shop.Place(r.Context(), p)
+	var problem *market.Error
+	if errors.As(err, &problem) && problem.Kind != market.Internal && problem.Kind != market.NotFound {
+		if problem.Kind == market.Unavailable {
+			s.Logger.Error("placing a checkout", "err", err)
+		}
+		return s.showCheckout(w, r, p, problem)
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) terms(w http.ResponseWriter, r *http.Request) error {
+	return s.public(w, r, views.MessagePage(s.site(r.Context()), views.Message{
+		Meta:  views.Meta{Title: "Terms of sale", Canonical: "/terms"},
+		Title: "Terms of sale",
+		Body: []string{
+			"You buy from the seller named on the agent's page. The marketplace takes the payment for the seller and keeps the receipt.",
+			"You get what the page said when you bought it: the file with its SHA-256, and a licence key where one is promised. They stay available on your receipt page.",
+			refundTerms + " Write to the address on your receipt.",
+		},
+	}))
+}

@@ -1,0 +1,53 @@
+package web
+
+import (
+	"fmt"
+	"hash/maphash"
+	"net/http"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// routes is every address of a page.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]handler{
+		"GET /{$}":           s.home,
+		"GET /search":        s.search,
+		"GET /agents/{slug}": s.agent,
+		"GET /cart":          s.cart,
+		"POST /cart":         s.addToCart,
+		"POST /cart/remove":  s.removeFromCart,
+		"GET /checkout":      s.checkout,
+		"POST /checkout":     s.place,
+		"GET /o/{receipt}":   s.receipt,
+		"GET /o/{receipt}/download/{entitlement}": s.download,
+		"POST /webhooks/{provider}":               s.webhook,
+		"GET /terms":                              s.terms,
+		"GET /assets/{name...}":                   s.asset,
+		"GET /tiles/{file}":                       s.tile,
+		"GET /favicon.ico":                        s.favicon,
+		"GET /robots.txt":                         s.robots,
+		"/":                                       s.lost,
+	} {
+		mux.Handle(pattern, s.serve(h))
+	}
+	if s.Outbox != nil {
+		mux.Handle("GET /dev/mail", s.serve(s.outbox))
+		mux.Handle("GET /dev/mail/{id}", s.serve(s.mail))
+		mux.Handle("GET /dev/mail/{id}/html", s.serve(s.mailBody))
+	}
+	return mux
+}
+
+func (s *Server) lost(w http.ResponseWriter, r *http.Request) error {
+	return market.Errorf(market.NotFound, "There is no page at this address. It may have moved, or the link may be mistyped.")
+}
+
+// tagSeed makes entity tags of one process; a new process may render otherwise.
+var tagSeed = maphash.MakeSeed()
+
+// entityTag is a strong ETag of a body.
+func entityTag(body []byte) string {
+	return fmt.Sprintf(`"%016x%08x"`, maphash.Bytes(tagSeed, body), len(body))
+}
