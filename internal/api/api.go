@@ -67,7 +67,7 @@ func New(c Config) *API {
 		c.Clock = time.Now
 	}
 	a := &API{Config: c, mux: &recordingMux{ServeMux: http.NewServeMux()}, validates: newLimiter(validateRate, validateBurst)}
-	a.huma = humago.New(a.mux, a.humaConfig())
+	a.huma = huma.NewAPI(a.humaConfig(), adapter{a.mux})
 	a.routeAgents()
 	a.routeSearch()
 	a.routeLicenses()
@@ -94,6 +94,28 @@ func route[I, O any](a *API, op huma.Operation, serve func(context.Context, *I) 
 		}
 		return out, nil
 	})
+}
+
+// adapter is humago's, but for requests that all ask for JSON.
+type adapter struct{ *recordingMux }
+
+func (a adapter) Handle(op *huma.Operation, serve func(huma.Context)) {
+	a.HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
+		serve(jsonRequest{humago.NewContext(op, r, w)})
+	})
+}
+
+// jsonRequest hides Accept: JSON is all there is, and the parser of huma 2.37 panics on
+// some headers (";;,,q=x").
+type jsonRequest struct{ exchange }
+
+type exchange huma.Context // embedded by a name that its method Context doesn't clash with
+
+func (r jsonRequest) Header(name string) string {
+	if name == "Accept" {
+		return ""
+	}
+	return r.exchange.Header(name)
 }
 
 // recordingMux is a mux that knows its patterns.

@@ -17,6 +17,7 @@ type SearchResults struct {
 	Next       *string         `json:"next" doc:"The cursor of the next page; null on the last one, and after the first 10,000." example:"cxQ"`
 	Corrected  bool            `json:"corrected" doc:"Whether a word was taken for another, because hardly anything has it as written." example:"true"`
 	Understood string          `json:"understood,omitempty" doc:"The query as it was searched for, when corrected." example:"playwright mcp"`
+	Nearby     []string        `json:"nearby,omitempty" nullable:"false" doc:"Queries like this one that do find something, when it finds nothing." example:"playwright"`
 	Categories []CategoryCount `json:"categories" nullable:"false" doc:"How many were found in each category, whichever was asked for; the largest first."`
 }
 
@@ -50,13 +51,13 @@ func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error
 		return nil, err
 	}
 	r, err := a.Catalog.Search(ctx, search.Query{
-		Text: in.Query, Category: in.Category, Offset: offset, Limit: min(in.Limit, maxResults-offset),
+		Text: in.Query, Category: in.Category, Offset: offset, Limit: min(in.Limit, search.MaxOffset-offset),
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := SearchResults{
-		Items: a.agents(r.Listings), Total: r.Total, Corrected: r.Corrected,
+		Items: a.agents(r.Listings), Total: r.Total, Corrected: r.Corrected, Nearby: r.Nearby,
 		Categories: make([]CategoryCount, len(r.Categories)),
 	}
 	if r.Corrected {
@@ -65,7 +66,7 @@ func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error
 	for i, c := range r.Categories {
 		out.Categories[i] = CategoryCount{c.Category, c.Count}
 	}
-	if end := offset + len(r.IDs); len(r.IDs) > 0 && end < min(r.Total, maxResults) {
+	if end := offset + len(r.IDs); len(r.IDs) > 0 && end < min(r.Total, search.MaxOffset) {
 		out.Next = optional(offsetCursor(end))
 	}
 	return &searchOutput{out}, nil
@@ -73,10 +74,7 @@ func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error
 
 // A search's cursor is an offset: results are ordered by score, which no place in an
 // index could stand for. It is kept opaque, so that it can become something else.
-const (
-	offsetMark = 's'
-	maxResults = 10_000
-)
+const offsetMark = 's'
 
 func offsetCursor(offset int) string {
 	return base64.RawURLEncoding.EncodeToString(binary.AppendUvarint([]byte{offsetMark}, uint64(offset)))
@@ -88,7 +86,7 @@ func parseOffset(cursor string) (int, error) {
 	}
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil && len(b) > 1 && b[0] == offsetMark {
-		if n, size := binary.Uvarint(b[1:]); size == len(b)-1 && n > 0 && n < maxResults {
+		if n, size := binary.Uvarint(b[1:]); size == len(b)-1 && n > 0 && n < search.MaxOffset {
 			return int(n), nil
 		}
 	}
