@@ -341,9 +341,13 @@ func openChangeFile(name string, r io.ReaderAt, size int64) (*changeFile, error)
 	return cf, nil
 }
 
-// extract writes table i to path, fsynced, and verifies its CRC and every block's own
-// checksum. It calls each for every key set or deleted, in order.
-func (cf *changeFile) extract(i int, path string, each func(key []byte, deleted bool) error) (err error) {
+// visitor is called for each key of a table in order; the slices are valid during the
+// call. A deleted key has no value.
+type visitor func(key, value []byte, deleted bool) error
+
+// extract writes table i to path, fsynced, verifies its CRC and every block's own
+// checksum, and visits it.
+func (cf *changeFile) extract(i int, path string, visit visitor) (err error) {
 	t := cf.Tables[i]
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
@@ -355,45 +359,78 @@ func (cf *changeFile) extract(i int, path string, each func(key []byte, deleted 
 		return fmt.Errorf("replica: writing a table of %s: %w", cf.name, err)
 	}
 	if sum.Sum32() != t.CRC {
-		return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("the checksum of its table %d is wrong", i+1)}
+		return cf.wrongSum(i)
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("replica: syncing a table: %w", err)
 	}
-	return readTable(cf.name, path, each)
-}
-
-// readTable verifies all blocks of a sorted table and visits its keys.
-func readTable(name, path string, each func(key []byte, deleted bool) error) (err error) {
-	f, err := vfs.Default.Open(path)
+	file, err := vfs.Default.Open(path)
 	if err != nil {
-		return fmt.Errorf("replica: reading a table of %s: %w", name, err)
+		return fmt.Errorf("replica: reading a table of %s: %w", cf.name, err)
 	}
-	readable, err := sstable.NewSimpleReadable(f)
+	readable, err := sstable.NewSimpleReadable(file)
 	if err != nil {
-		return errors.Join(fmt.Errorf("replica: reading a table of %s: %w", name, err), f.Close())
+		return errors.Join(fmt.Errorf("replica: reading a table of %s: %w", cf.name, err), file.Close())
 	}
-	corrupt := func(err error) error { return &CorruptError{Name: name, Reason: "a table can't be read", Err: err} }
 	r, err := sstable.NewReader(context.Background(), readable, sstable.ReaderOptions{})
 	if err != nil {
-		return errors.Join(corrupt(err), readable.Close())
+		return errors.Join(cf.unreadable(err), readable.Close())
 	}
+	return cf.visitTable(i, r, visit)
+}
+
+// read is extract without a file, for small tables.
+func (cf *changeFile) read(i int, visit visitor) error {
+	t := cf.Tables[i]
+	b := make([]byte, t.Size)
+	if _, err := cf.r.ReadAt(b, t.Offset); err != nil {
+		return fmt.Errorf("replica: reading a table of %s: %w", cf.name, err)
+	}
+	if crc32.Checksum(b, castagnoli) != t.CRC {
+		return cf.wrongSum(i)
+	}
+	r, err := sstable.NewMemReader(b, sstable.ReaderOptions{})
+	if err != nil {
+		return cf.unreadable(err)
+	}
+	return cf.visitTable(i, r, visit)
+}
+
+func (cf *changeFile) wrongSum(i int) error {
+	return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("the checksum of its table %d is wrong", i+1)}
+}
+
+func (cf *changeFile) unreadable(err error) error {
+	return &CorruptError{Name: cf.name, Reason: "a table can't be read", Err: err}
+}
+
+// visitTable verifies all blocks of table i, visits its keys, and closes it.
+func (cf *changeFile) visitTable(i int, r *sstable.Reader, visit visitor) (err error) {
 	defer func() { err = errors.Join(err, r.Close()) }()
 	if err := r.ValidateBlockChecksums(); err != nil {
-		return corrupt(err)
+		return cf.unreadable(err)
 	}
 	it, err := r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
 	if err != nil {
-		return corrupt(err)
+		return cf.unreadable(err)
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	n := int64(0)
 	for kv := it.First(); kv != nil; kv = it.Next() {
-		if err := each(kv.K.UserKey, kv.Kind() == pebble.InternalKeyKindDelete); err != nil {
+		value, _, err := kv.Value(nil)
+		if err != nil {
+			return cf.unreadable(err)
+		}
+		if err := visit(kv.K.UserKey, value, kv.Kind() == pebble.InternalKeyKindDelete); err != nil {
 			return err
 		}
+		n++
 	}
 	if err := it.Error(); err != nil {
-		return corrupt(err)
+		return cf.unreadable(err)
+	}
+	if n != cf.Tables[i].Keys {
+		return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("its table %d has %d keys instead of %d", i+1, n, cf.Tables[i].Keys)}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -123,7 +124,7 @@ func (c *Client) Probe(ctx context.Context) error {
 func (c *Client) createObject(ctx context.Context, key string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.at.create(ctx, key, bytesReader(body), time.Now())
+	return c.at.create(ctx, key, bytes.NewReader(body), time.Now())
 }
 
 func (c *Client) readObject(ctx context.Context, key string) ([]byte, error) {
@@ -207,16 +208,24 @@ func (c *Client) createChange(ctx context.Context, f *footer, body io.ReadSeeker
 	return c.at.create(ctx, key, body, f.time())
 }
 
-// fetch downloads a file to path and verifies its frame. The error is fs.ErrNotExist
-// when there is no such file. The caller closes the file.
-func (c *Client) fetch(ctx context.Context, ref fileRef, path string) (*changeFile, io.Closer, error) {
+// fetch downloads a file and verifies its frame: into memory when it is listed as small,
+// else to path. The error is fs.ErrNotExist when there is no such file. The caller closes
+// the changeFile, and removes what is at path.
+func (c *Client) fetch(ctx context.Context, ref fileRef, path string) (*changeFile, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout(ref.size))
 	defer cancel()
 	r, err := c.open(ctx, generationPath(ref.generation), ref.level, ref.min, ref.max, 0, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer r.Close()
+	if ref.size > 0 && ref.size <= smallFile {
+		b, err := io.ReadAll(io.LimitReader(r, smallFile+1))
+		if err != nil {
+			return nil, fmt.Errorf("replica: fetching %s: %w", c.nameOf(ref), err)
+		}
+		return openChangeFile(c.nameOf(ref), bytes.NewReader(b), int64(len(b)))
+	}
 	return spool(c.nameOf(ref), r, path)
 }
 
@@ -265,11 +274,11 @@ func (c *Client) peek(ctx context.Context, ref fileRef) (*changeFile, error) {
 		return nil, fmt.Errorf("replica: making a spool folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	cf, closer, err := c.fetch(ctx, ref, filepath.Join(dir, "file"))
+	cf, err := c.fetch(ctx, ref, filepath.Join(dir, "file"))
 	if err != nil {
 		return nil, err
 	}
-	return cf, closer.Close()
+	return cf, cf.close()
 }
 
 // rangeReader reads parts of a file where it is.

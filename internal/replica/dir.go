@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,5 +129,3 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	}
 	return c.r.Read(p)
 }
-
-func bytesReader(b []byte) io.ReadSeeker { return bytes.NewReader(b) }

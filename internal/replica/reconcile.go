@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -41,10 +43,37 @@ func (r *Replicator) Open(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	r.pos, r.snapshot, r.opened = pos, snapshot, true
-	r.retention = r.db.Retain("replica "+r.client.String(), pos.LSN)
+	r.retention.Advance(pos.LSN)
 	r.mu.Unlock()
 	r.opts.Logger.Info("replicating", "position", pos.String())
 	return nil
+}
+
+// final reports whether trying Open or Sync again is of no use before somebody has acted.
+func final(err error) bool {
+	for _, reason := range []error{ErrFenced, ErrForeign, ErrReplicaAhead, ErrDiverged, ErrCorrupt} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return market.Is(err, market.Invalid) || market.Is(err, market.Conflict)
+}
+
+// openEventually calls Open until it succeeds, ctx ends, or it is refused for good.
+func (r *Replicator) openEventually(ctx context.Context) error {
+	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		err := r.Open(ctx)
+		if err == nil || final(err) || ctx.Err() != nil {
+			return err
+		}
+		r.outcome(err)
+		r.opts.Logger.Warn("the replica can't be opened; trying again", "err", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait + rand.N(wait/2)):
+		}
+	}
 }
 
 func (r *Replicator) reconcile(ctx context.Context, all []Manifest) (Position, snapshotMark, error) {
@@ -271,5 +300,5 @@ func (r *Replicator) writeTombstone(ctx context.Context, end Position, next uint
 	if err != nil {
 		return err
 	}
-	return r.client.createChange(ctx, f, bytesReader(body), int64(len(body)))
+	return r.client.createChange(ctx, f, bytes.NewReader(body), int64(len(body)))
 }

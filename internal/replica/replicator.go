@@ -54,8 +54,9 @@ type Replicator struct {
 
 // backlog is what of one class has been committed and not shipped.
 type backlog struct {
-	last  store.LSN // newest; 0 is none
-	since time.Time // when the oldest was noticed
+	last   store.LSN // newest; 0 is none
+	since  time.Time // when the oldest was noticed
+	oldest time.Time // when it was committed
 }
 
 // snapshotMark is the newest snapshot of the generation.
@@ -64,12 +65,14 @@ type snapshotMark struct {
 	time time.Time // of the snapshot; of the generation's beginning when there is none
 }
 
-// New makes a Replicator. blobs may be nil when no record names a blob. Call Open, then Run.
+// New makes a Replicator; from now on the change log is kept for it. blobs may be nil
+// when no record names a blob. Then call Run, after Open or without.
 func New(db *store.DB, blobs *blob.Store, client *Client, o Options) *Replicator {
 	r := &Replicator{
 		db: db, blobs: blobs, client: client, opts: o.withDefaults(), node: db.Node().ID,
 		shipping: make(chan struct{}, 1), mirrored: map[blob.Sum]bool{},
 		moved: make(chan struct{}), wake: make(chan struct{}, 1),
+		retention: db.Retain("replica "+client.String(), 0), // Open says from where
 	}
 	r.opts.Logger = r.opts.Logger.With("replica", client.String())
 	r.shipping <- struct{}{}
@@ -94,7 +97,7 @@ func (r *Replicator) Lag() (commits uint64, age time.Duration) {
 	}
 	for _, b := range r.pending {
 		if b.last != 0 {
-			age = max(age, time.Since(b.since))
+			age = max(age, r.opts.Clock().Sub(b.oldest))
 		}
 	}
 	return commits, age
@@ -112,11 +115,17 @@ func (r *Replicator) Err() error {
 }
 
 // Run ships commits as they become durable until ctx ends, then ships what is left
-// within 10 s, and returns nil. Open must have succeeded. It tries again after errors,
-// and returns early only when it has been fenced.
+// within 10 s, and returns nil. It opens the replica if Open hasn't. It tries again
+// after errors, and returns early only when it is refused as Open says, or fenced: an
+// error that a person has to act on, while the marketplace can go on selling.
 func (r *Replicator) Run(ctx context.Context) error {
 	if !r.isOpen() {
-		return errors.New("replica: Run before Open")
+		if err := r.openEventually(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return r.outcome(err)
+		}
 	}
 	inner, stop := context.WithCancel(ctx)
 	var followers sync.WaitGroup
@@ -227,7 +236,7 @@ func (r *Replicator) watch(ctx context.Context) {
 		for c, err := range r.db.Feed(ctx, after) {
 			if errors.Is(err, store.ErrLogCut) {
 				// Everything is shipped whole then; the feed goes on from there.
-				r.note(store.Transaction, r.db.DurableLSN())
+				r.note(store.Change{Class: store.Transaction, LSN: r.db.DurableLSN(), Time: r.opts.Clock()})
 				if r.Wait(ctx, r.db.DurableLSN()) != nil {
 					return
 				}
@@ -241,27 +250,28 @@ func (r *Replicator) watch(ctx context.Context) {
 				}
 				return
 			}
-			r.note(c.Class, c.LSN)
+			r.note(c)
 			after = c.LSN
 		}
 	}
 }
 
-func (r *Replicator) note(class store.Class, lsn store.LSN) {
-	if class >= store.Ephemeral {
+// note counts a commit as waiting, unless it is shipped or asks for no shipment.
+func (r *Replicator) note(c store.Change) {
+	if c.Class >= store.Ephemeral {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if lsn <= r.pos.LSN {
+	if c.LSN <= r.pos.LSN {
 		return
 	}
-	b := &r.pending[class]
+	b := &r.pending[c.Class]
 	if b.last == 0 {
-		b.since = time.Now()
+		b.since, b.oldest = time.Now(), c.Time
 		r.signal()
 	}
-	b.last = lsn
+	b.last = c.LSN
 }
 
 // signal makes the loop look again; mu is held.
@@ -369,7 +379,7 @@ func (r *Replicator) advance(p Position) {
 		if b.last <= p.LSN {
 			*b = backlog{}
 		} else if b.last != 0 {
-			b.since = r.lastCut // the oldest is in the file; the rest came after it was cut
+			b.since, b.oldest = r.lastCut, p.Time // the rest came after the file was cut
 		}
 	}
 	r.retention.Advance(p.LSN)

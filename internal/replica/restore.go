@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -190,6 +189,7 @@ type builder struct {
 	target *store.Restore
 	last   *footer             // of the file applied last; nil before the first
 	blobs  map[string]blob.Sum // what the records so far name, by their keys
+	folded folding
 	report Report
 	total  int // files and blobs, as far as known
 	done   int
@@ -240,13 +240,13 @@ const fetchAhead = 8
 type fetched struct {
 	ref  fileRef
 	cf   *changeFile
-	file io.Closer
 	path string
 	err  error
 }
 
 // applyAll applies files in order while later ones are being downloaded.
 func (b *builder) applyAll(ctx context.Context, files []fileRef) error {
+	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	queue := make(chan chan fetched, fetchAhead)
 	go func() {
@@ -270,21 +270,24 @@ func (b *builder) applyAll(ctx context.Context, files []fileRef) error {
 		if err != nil {
 			cancel()
 		}
-		if f.file != nil {
-			f.file.Close()
-			os.Remove(f.path)
+		if f.cf != nil {
+			f.cf.close()
 		}
+		os.Remove(f.path) // there only if it was large
 	}
 	if err == nil {
 		err = ctx.Err() // the queue may have ended early
 	}
 	cancel()
-	return err
+	if err != nil {
+		return err
+	}
+	return b.flush(outer)
 }
 
 func (b *builder) fetch(ctx context.Context, i int, ref fileRef) fetched {
 	f := fetched{ref: ref, path: b.place.path(filepath.Join("tmp", fmt.Sprintf("file-%d", i)))}
-	f.cf, f.file, f.err = b.client.fetch(ctx, ref, f.path)
+	f.cf, f.err = b.client.fetch(ctx, ref, f.path)
 	return f
 }
 
@@ -312,21 +315,49 @@ func (b *builder) apply(ctx context.Context, f fetched) error {
 	if f.cf.Full {
 		clear(b.blobs)
 	}
-	for i := range f.cf.Tables {
-		path := f.path + fmt.Sprintf("-%d.sst", i)
-		if err := f.cf.extract(i, path, b.noteBlob); err != nil {
-			return err
-		}
-		if err := b.target.Ingest(ctx, path); err != nil {
-			return err
-		}
-		os.Remove(path) // gone already where ingesting moved it
+	if err := b.takeIn(ctx, f); err != nil {
+		return err
 	}
 	b.last = &f.cf.footer
 	b.report.Files++
 	b.report.Bytes += f.ref.size
 	b.progress()
 	return nil
+}
+
+// takeIn verifies a file's tables and brings them into the database: small ones by way
+// of the fold, others as they are.
+func (b *builder) takeIn(ctx context.Context, f fetched) error {
+	if !f.cf.Full && f.ref.size <= foldUpTo {
+		for i := range f.cf.Tables {
+			if err := f.cf.read(i, b.fold); err != nil {
+				return err
+			}
+		}
+		if b.folded.size < foldLimit {
+			return nil
+		}
+		return b.flush(ctx)
+	}
+	if err := b.flush(ctx); err != nil {
+		return err
+	}
+	for i := range f.cf.Tables {
+		path := f.path + fmt.Sprintf("-%d.sst", i)
+		if err := f.cf.extract(i, path, b.noteBlob); err != nil {
+			return err
+		}
+		if err := b.ingest(ctx, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ingest moves a synced table into the database.
+func (b *builder) ingest(ctx context.Context, path string) error {
+	defer os.Remove(path) // gone already where ingesting renamed it
+	return b.target.Ingest(ctx, path)
 }
 
 // follows verifies the thread through the files: each begins with the LSN and chain
@@ -347,7 +378,7 @@ func (b *builder) follows(cf *changeFile) error {
 }
 
 // noteBlob keeps account of the blobs that records name.
-func (b *builder) noteBlob(key []byte, deleted bool) error {
+func (b *builder) noteBlob(key, _ []byte, deleted bool) error {
 	for rec := range store.Blobs.ChangedIn([]store.Key{key}) {
 		sum, err := blob.ParseSum(rec.ID)
 		if err != nil {
@@ -371,6 +402,9 @@ func (b *builder) progress() {
 
 // fetchBlobs downloads and verifies the blobs that the records name.
 func (b *builder) fetchBlobs(ctx context.Context) error {
+	if len(b.blobs) == 0 {
+		return nil
+	}
 	into, err := blob.Open(b.place.path(blobsDir))
 	if err != nil {
 		return err

@@ -9,22 +9,30 @@ import (
 	"time"
 )
 
-// spool copies r to a file and opens it as a change file. The caller closes it; the
-// file stays.
-func spool(name string, r io.Reader, path string) (*changeFile, io.Closer, error) {
+// spool copies r to a file and opens it as a change file, which keeps it open until
+// close.
+func spool(name string, r io.Reader, path string) (*changeFile, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, nil, fmt.Errorf("replica: making a spool file: %w", err)
+		return nil, fmt.Errorf("replica: making a spool file: %w", err)
 	}
 	size, err := io.Copy(f, r)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("replica: fetching %s: %w", name, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("replica: fetching %s: %w", name, err), f.Close())
 	}
 	cf, err := openChangeFile(name, f, size)
 	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	return cf, f, nil
+	return cf, nil
+}
+
+// close lets go of the file behind the change file, if it has one.
+func (cf *changeFile) close() error {
+	if f, ok := cf.r.(*os.File); ok {
+		return f.Close()
+	}
+	return nil
 }
 
 // impatientReader cancels a transfer that stands still for callTimeout.

@@ -1,0 +1,98 @@
+package replica
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/testenv"
+)
+
+func TestURLs(t *testing.T) {
+	t.Setenv("AWS_REGION", "")
+	for _, tt := range []struct{ url, want string }{
+		{"file:///var/backups/souk", ""},
+		{"file:///var/backups/a%20b", ""},
+		{"s3://bucket/souk?region=eu-central-1", ""},
+		{"s3://bucket/souk?endpoint=https://s3.example.test&forcePathStyle=true", ""},
+		{"", "is no URL"},
+		{"/var/backups", "is no URL"},
+		{"file://var/backups", "three slashes"},
+		{"file:relative", "three slashes"},
+		{"file:///x?y=1", "no parameters"},
+		{"s3://bucket", "a bucket and a path"},
+		{"s3://bucket/?region=x", "a bucket and a path"},
+		{"s3:///path", "a bucket and a path"},
+		{"s3://bucket/souk", "region"},
+		{"s3://bucket/souk?endpont=http://127.0.0.1:1", `no parameter "endpont"`},
+		{"s3://key:secret@bucket/souk?region=x", "AWS_ACCESS_KEY_ID"},
+		{"sftp://user:secret@host/souk", "can't be fenced"},
+		{"webdavs://host/souk", "can't be fenced"},
+		{"gs://bucket/souk", "can't be reached by gs://"},
+	} {
+		c, err := OpenClient(tt.url, nil)
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", tt.url, err)
+		case tt.want == "":
+			if !strings.HasPrefix(c.String(), tt.url[:5]) {
+				t.Errorf("%s is shown as %s", tt.url, c)
+			}
+		case !market.Is(err, market.Invalid) || !strings.Contains(market.Message(err), tt.want):
+			t.Errorf("%s: got %v, want a sentence with %q", tt.url, err, tt.want)
+		case strings.Contains(err.Error(), "secret"):
+			t.Errorf("%s: the error shows the password: %v", tt.url, err)
+		}
+	}
+}
+
+// forgetful replaces objects that should be created only once.
+type forgetful struct{ transport }
+
+func (f forgetful) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
+	os.Remove(f.where(key))
+	return f.transport.create(ctx, key, body, at)
+}
+
+func TestProbeRefusesReplicaThatOverwrites(t *testing.T) {
+	c, err := OpenClient("file://"+t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := c.Probe(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.at = forgetful{c.at}
+	if err := c.Probe(ctx); !market.Is(err, market.Invalid) || !strings.Contains(err.Error(), "If-None-Match") {
+		t.Errorf("a replica that overwrites: %v, want a refusal", err)
+	}
+}
+
+func TestProbeSaysWhatCantBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := OpenClient("file://"+file+"/below", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Probe(ctx); !market.Is(err, market.Unavailable) {
+		t.Errorf("a directory that can't be made: %v, want Unavailable", err)
+	}
+	server := testenv.S3(t)
+	c, err = OpenClient(strings.Replace(server.URL("x"), server.Bucket, "no-such-bucket", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Probe(ctx); !market.Is(err, market.Unavailable) || !strings.Contains(err.Error(), "NoSuchBucket") {
+		t.Errorf("a bucket that isn't there: %v, want Unavailable", err)
+	}
+}
