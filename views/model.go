@@ -283,6 +283,7 @@ type Message struct {
 type Outbox struct {
 	Meta  Meta
 	Mails []Mail // newest first
+	Next  string // address of the older ones; "" at the end
 }
 
 // Mail is one mail of the outbox: MailPage(site, Mail{...}).

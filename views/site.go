@@ -134,6 +134,12 @@ func TilePath(seed string) string { return "/tiles/" + tile.File(seed, tile.Squa
 // BandPath is the address of the wide pattern drawn from seed.
 func BandPath(seed string) string { return "/tiles/" + tile.File(seed, tile.Band) }
 
+// CoverPath is the address of the pattern drawn from seed for the top of a card.
+func CoverPath(seed string) string { return "/tiles/" + tile.File(seed, tile.Cover) }
+
+// ArchPath is the address of the pattern drawn from seed, in a doorway.
+func ArchPath(seed string) string { return "/tiles/" + tile.File(seed, tile.Arch) }
+
 // MarkPath is the address of the small round-cornered mark drawn from seed.
 func MarkPath(seed string) string { return "/tiles/" + tile.File(seed, tile.Mark) }
 

@@ -30,7 +30,9 @@ type Shape byte
 const (
 	Square    Shape = 't' // 480 × 480, one star in the middle: cards, agent pages
 	Mark      Shape = 'm' // 96 × 96 with round corners, few pieces: sellers, favicon
+	Cover     Shape = 'c' // 480 × 240: the top of a card
 	Band      Shape = 'b' // 960 × 240: categories, empty states
+	Arch      Shape = 'a' // 360 × 480 in a horseshoe arch: doorways
 	OpenGraph Shape = 'o' // 1200 × 630: link previews
 )
 
@@ -38,14 +40,16 @@ const (
 type frame struct {
 	width, height int
 	cell          float64
-	round         int // radius of the corners
+	outline       string // path data that the drawing is cut out along; "" for none
 }
 
 var frames = map[Shape]frame{
-	Square:    {480, 480, 400, 0},
-	Mark:      {96, 96, 100, 22},
-	Band:      {960, 240, 250, 0},
-	OpenGraph: {1200, 630, 360, 0},
+	Square:    {480, 480, 400, ""},
+	Mark:      {96, 96, 100, "M22 0H74A22 22 0 0 1 96 22V74A22 22 0 0 1 74 96H22A22 22 0 0 1 0 74V22A22 22 0 0 1 22 0z"},
+	Cover:     {480, 240, 280, ""},
+	Band:      {960, 240, 250, ""},
+	Arch:      {360, 480, 300, "M34 480V270C-44 160 48 62 180 4 312 62 404 160 326 270V480z"},
+	OpenGraph: {1200, 630, 360, ""},
 }
 
 // maxSeed bounds a seed in a file name; longer ones, and those with other characters
@@ -98,13 +102,13 @@ func SVG(seed string, shape Shape) []byte {
 	b.WriteString(`<defs><g id="c" stroke-linejoin="round">`)
 	d.cell(&b)
 	b.WriteString(`</g>`)
-	if f.round > 0 {
-		fmt.Fprintf(&b, `<clipPath id="r"><rect width="%d" height="%d" rx="%d"/></clipPath>`, f.width, f.height, f.round)
+	if f.outline != "" {
+		fmt.Fprintf(&b, `<clipPath id="r"><path d="%s"/></clipPath>`, f.outline)
 	}
 	b.WriteString(`<linearGradient id="l" x2="0" y2="1"><stop stop-color="#fff" stop-opacity=".14"/>` +
 		`<stop offset=".5" stop-color="#fff" stop-opacity="0"/><stop offset="1" stop-opacity=".2"/></linearGradient></defs>`)
 	b.WriteString(`<g`)
-	if f.round > 0 {
+	if f.outline != "" {
 		b.WriteString(` clip-path="url(#r)"`)
 	}
 	fmt.Fprintf(&b, `><rect width="%d" height="%d" fill="%s"/>`, f.width, f.height, d.colors.ground)
