@@ -263,8 +263,12 @@ func TestPutMany(t *testing.T) {
 
 func TestAllIsSortedAndNamesForeignFiles(t *testing.T) {
 	s := open(t, t.TempDir())
+	var blobs [][]byte
 	for i := range 300 {
-		put(t, s, fmt.Sprint("number ", i))
+		blobs = append(blobs, fmt.Append(nil, "number ", i))
+	}
+	if _, err := s.PutMany(context.Background(), blobs); err != nil {
+		t.Fatal(err)
 	}
 	refs := all(t, s)
 	if len(refs) != 300 {
@@ -395,7 +399,7 @@ func TestKilledProcess(t *testing.T) {
 		putUntilKilled(dir)
 	}
 	dir := t.TempDir()
-	for round := range 5 {
+	for round := range 3 {
 		acknowledged := runVictim(t, dir, 40*(round+1))
 		s := open(t, dir)
 		for _, text := range acknowledged {
