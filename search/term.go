@@ -241,7 +241,7 @@ type nearWord struct {
 // atLeast documents: the nearest only, and of these the likeliest first.
 func (s *searcher) nearWords(word string, atLeast int) ([]nearWord, error) {
 	n := utf8.RuneCountInString(word)
-	if n < minNear || len(word) > maxNear || !strings.ContainsFunc(word, func(r rune) bool { return r < '0' || r > '9' }) {
+	if n < minNear || len(word) > maxNear {
 		return nil, nil
 	}
 	near, err := s.within(word, 1, atLeast)
@@ -289,8 +289,8 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// readWithin reads the words within a number of edits from the tenant's dictionary. Two
-// edits must leave the first byte alone: it is seldom wrong, and the search is ten times
+// readWithin reads the words within a number of edits from the tenant's dictionary. Digits
+// must be the same: gpt4 is no misspelt gpt5. Two edits must leave the first byte alone: it is seldom wrong, and the search is ten times
 // as fast.
 func (s *searcher) readWithin(word string, edits int) ([]nearWord, error) {
 	prefix := ""
@@ -302,6 +302,7 @@ func (s *searcher) readWithin(word string, edits int) ([]nearWord, error) {
 		return nil, err
 	}
 	defer dict.Close()
+	digits := digitsOf(word)
 	var near []nearWord
 	for range readNear {
 		e, err := dict.Next()
@@ -311,11 +312,20 @@ func (s *searcher) readWithin(word string, edits int) ([]nearWord, error) {
 		if e == nil {
 			break
 		}
-		if ok, d := automaton.MatchAndDistance(e.Term); ok && e.Term != word {
+		if ok, d := automaton.MatchAndDistance(e.Term); ok && e.Term != word && digitsOf(e.Term) == digits {
 			near = append(near, nearWord{word: e.Term, distance: d, start: e.Term[0] == word[0]})
 		}
 	}
 	return near, nil
+}
+
+func digitsOf(word string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, word)
 }
 
 // understood is the text with the words that were taken for others replaced.
