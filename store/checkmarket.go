@@ -14,7 +14,8 @@ import (
 //     was nothing to pay and it is completed), and a paid order with money has its posting;
 //   - an entitlement exists exactly when its line is paid, and a licence exactly when
 //     the line gives one; a key's hash is the hash of the key;
-//   - every file that a release or a line names is a blob of the tenant, and is there.
+//   - every file that a line or (but for those made on demand) a release names is a blob
+//     of the tenant, and every blob is there.
 func (c *checker) checkMarket(tx *ReadTx) error {
 	for _, part := range []func(*checker, *ReadTx) error{
 		(*checker).checkLedger, (*checker).checkCheckouts, (*checker).checkOrders,
@@ -211,6 +212,9 @@ func (c *checker) checkFiles(tx *ReadTx) error {
 		}
 		if !c.step() {
 			return c.ctx.Err()
+		}
+		if a.Release.File.OnDemand {
+			continue
 		}
 		if err := c.checkFile(tx, "agent "+a.Slug, a.Release.File); err != nil {
 			return err

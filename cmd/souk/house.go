@@ -48,7 +48,7 @@ func openHouse(cfg Config) (h *house, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Blobs: h.blobs, Index: h.index, Logger: h.log}
+	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Index: h.index, Logger: h.log}
 	return h, nil
 }
 

@@ -131,7 +131,7 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 		return nil, "", err
 	}
 	shop := order.New(order.Config{
-		Store: h.db, Tenant: market.MainTenant, Provider: provider, BaseURL: baseURL,
+		Store: h.db, Tenant: market.MainTenant, Blobs: h.blobs, Provider: provider, BaseURL: baseURL,
 		Commission: cfg.CommissionBP, Currency: cfg.Currency, Logger: h.log,
 	})
 	mailer, outbox, err := h.mailer(shop, baseURL)

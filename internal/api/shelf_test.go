@@ -16,7 +16,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/licensing"
 	"github.com/souk-market/souk/internal/market"
@@ -54,10 +53,6 @@ type shelf struct {
 func stock(t testing.TB) *catalog.Catalog {
 	t.Helper()
 	db := storetest.Open(t)
-	blobs, err := blob.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	ix, err := search.Open(search.Options{Dir: t.TempDir(), DB: db})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +71,7 @@ func stock(t testing.TB) *catalog.Catalog {
 			t.Error(err)
 		}
 	})
-	c := &catalog.Catalog{Store: db, Tenant: market.MainTenant, Blobs: blobs, Index: ix, Logger: slog.New(slog.DiscardHandler)}
+	c := &catalog.Catalog{Store: db, Tenant: market.MainTenant, Index: ix, Logger: slog.New(slog.DiscardHandler)}
 	price := catalog.PriceRule{Price: market.Money{Amount: 900, Currency: "USD"}, Every: 3}
 	rep, err := c.Import(ctx, strings.NewReader(rows), catalog.ImportOptions{Price: price})
 	if err != nil || rep.Added != 7 {
@@ -90,6 +85,9 @@ func stock(t testing.TB) *catalog.Catalog {
 
 func newShelf(t testing.TB) *shelf {
 	t.Helper()
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel() // a new index is mostly waited for
+	}
 	c := stock(t)
 	s := &shelf{t: t, db: c.Store, log: &lockedBuffer{}, now: firstLight}
 	s.API = New(Config{

@@ -10,7 +10,6 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/search"
 	"github.com/souk-market/souk/store"
@@ -20,7 +19,6 @@ import (
 type Catalog struct {
 	Store  *store.DB
 	Tenant market.TenantID
-	Blobs  *blob.Store
 	Index  *search.Index
 	Logger *slog.Logger
 }

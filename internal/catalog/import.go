@@ -33,10 +33,8 @@ func (r ImportReport) Rows() int { return r.Added + r.Updated + r.Unchanged + r.
 const ImportedSeller = "imported"
 
 const (
-	// importBatch is how many rows share a sync of their files.
-	importBatch = 2_000
-	// importTx is how many rows share a transaction: a new listing writes up to eleven keys.
-	importTx = 80
+	// importBatch is how many rows share a transaction: a new listing writes up to ten keys.
+	importBatch = 90
 	// maxRow bounds a row's bytes; a longer one is refused and skipped.
 	maxRow = 64 << 10
 )
@@ -129,30 +127,8 @@ func (im *importer) repeated(r row) bool {
 	return false
 }
 
-// store writes a batch: first all of its files, with two syncs, then its listings.
-func (im *importer) store(ctx context.Context, batch []row) error {
-	files := make([][]byte, len(batch))
-	for i := range batch {
-		files[i] = setupFile(&batch[i])
-	}
-	refs, err := im.Blobs.PutMany(ctx, files)
-	if err != nil {
-		return fmt.Errorf("catalog: storing files: %w", err)
-	}
-	for i := range batch {
-		batch[i].file = market.File{Name: setupName(&batch[i]), SHA256: refs[i].Sum.String(), Size: refs[i].Size}
-	}
-	for len(batch) > 0 {
-		n := min(importTx, len(batch))
-		if err := im.storeListings(ctx, batch[:n]); err != nil {
-			return err
-		}
-		batch = batch[n:]
-	}
-	return nil
-}
-
-func (im *importer) storeListings(ctx context.Context, rows []row) error {
+// store writes a batch of listings in one transaction.
+func (im *importer) store(ctx context.Context, rows []row) error {
 	var rep ImportReport
 	_, err := im.Store.Update(ctx, im.Tenant, store.Op{}, func(tx *store.Tx) error {
 		rep = ImportReport{}
@@ -193,18 +169,12 @@ func (im *importer) storeListing(tx *store.Tx, r *row) (func(*ImportReport) *int
 	}
 	a.Name, a.Summary, a.Category, a.Source = r.name, r.summary, r.category, r.source
 	a.Popularity, a.Updated = r.popularity, r.updated
-	if a.Release.Version != r.version || a.Release.File != r.file {
-		a.Release = market.Release{ID: market.NewReleaseID(tx.Now()), Version: r.version, File: r.file, Released: r.updated}
+	a.Release.Version = r.version
+	if file, _ := market.SetupFile(&a); a.Release.File != file {
+		a.Release = market.Release{ID: market.NewReleaseID(tx.Now()), Version: r.version, File: file, Released: r.updated}
 	}
 	if same(&a, &old) {
 		return func(rep *ImportReport) *int { return &rep.Unchanged }, nil
-	}
-	if known, err := store.Blobs.Has(tx, r.file.SHA256); err != nil {
-		return nil, err
-	} else if !known {
-		if err := store.Blobs.Insert(tx, &market.Blob{SHA256: r.file.SHA256, Size: r.file.Size}); err != nil {
-			return nil, err
-		}
 	}
 	return count, store.Agents.Put(tx, &a)
 }

@@ -3,7 +3,6 @@ package catalog
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"regexp"
@@ -136,45 +135,4 @@ func parseDate(s string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, market.Errorf(market.Invalid, "The date %q is not of the form 2026-08 or 2026-08-31.", s)
-}
-
-// setup is the file that buyers of an imported listing get: what it is and how to
-// install it, for software to read.
-type setup struct {
-	ID       string            `json:"id"`
-	Name     string            `json:"name"`
-	Version  string            `json:"version,omitempty"`
-	Summary  string            `json:"summary,omitempty"`
-	Category string            `json:"category"`
-	Registry string            `json:"registry"`
-	Install  map[string]string `json:"install,omitempty"`
-}
-
-// setupFile makes the file of a row; equal rows make equal files.
-func setupFile(r *row) []byte {
-	s := setup{r.id, r.name, r.version, r.summary, string(r.category), r.source, installCommands(r)}
-	b, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		panic(err) // strings always encode
-	}
-	return append(b, '\n')
-}
-
-func installCommands(r *row) map[string]string {
-	commands := map[string]string{}
-	for _, c := range market.InstallCommands(r.id, r.version) {
-		commands[c.Tool] = c.Line
-	}
-	return commands
-}
-
-func setupName(r *row) string {
-	name := market.Slug(r.name)
-	if name == "" {
-		name = "agent"
-	}
-	if v := market.Slug(strings.ReplaceAll(r.version, ".", "-")); v != "" {
-		name += "-" + strings.ReplaceAll(v, "-", ".")
-	}
-	return name + ".json"
 }

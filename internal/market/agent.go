@@ -101,6 +101,9 @@ type File struct {
 	Name   string `cbor:"name"`
 	SHA256 string `cbor:"sha256"` // lower-case hex; the blob's key
 	Size   int64  `cbor:"size"`   // bytes
+	// OnDemand: the bytes are SetupFile's, and are put into the blob store when the
+	// listing is first sold. Of an imported catalogue most never are.
+	OnDemand bool `cbor:"ondemand,omitempty"`
 }
 
 // Blob records that a blob exists and belongs to this tenant. It is written in the

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -41,6 +42,10 @@ func (s *Shop) Place(ctx context.Context, p Placement) (next string, err error) 
 	if len(p.Token) < 16 || len(p.Token) > 64 {
 		return "", market.Errorf(market.Invalid, "This checkout page is damaged. Please open your cart and check out again.")
 	}
+	made, err := s.makeFiles(ctx, p.Cart)
+	if err != nil {
+		return "", err
+	}
 	op := store.Op{ID: placeOp(p, email), Class: store.Transaction}
 	res, err := s.Store.Update(ctx, s.Tenant, op, func(tx *store.Tx) error {
 		c, err := s.cart(tx, p.Cart)
@@ -50,7 +55,7 @@ func (s *Shop) Place(ctx context.Context, p Placement) (next string, err error) 
 		if err := c.mayPlace(p.Shown); err != nil {
 			return err
 		}
-		ch, err := s.place(tx, &c, email)
+		ch, err := s.place(tx, &c, email, made)
 		if err != nil {
 			return err
 		}
@@ -61,6 +66,49 @@ func (s *Shop) Place(ctx context.Context, p Placement) (next string, err error) 
 		return "", err
 	}
 	return s.next(ctx, market.CheckoutID(res.Value))
+}
+
+// makeFiles puts the files made on demand of a cart's agents into the blob store, so
+// that the transaction may name them, and returns their hashes.
+func (s *Shop) makeFiles(ctx context.Context, id market.CartID) (made map[string]bool, err error) {
+	c, err := s.Cart(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	made = map[string]bool{}
+	for _, l := range c.Lines {
+		if !l.Agent.Release.File.OnDemand {
+			continue
+		}
+		f, content := market.SetupFile(&l.Agent)
+		if _, err := s.Blobs.Put(ctx, bytes.NewReader(content), f.Size); err != nil {
+			return nil, fmt.Errorf("order: making the file of %s: %w", l.Agent.ID, err)
+		}
+		made[f.SHA256] = true
+	}
+	return made, nil
+}
+
+// nameBlobs records files made on demand as blobs of the tenant. A file that hasn't been
+// made is Conflict: its listing has changed since.
+func nameBlobs(tx *store.Tx, o *market.Order, made map[string]bool) error {
+	for _, l := range o.Lines {
+		f := l.Release.File
+		known, err := store.Blobs.Has(tx, f.SHA256)
+		if err != nil {
+			return err
+		}
+		if known {
+			continue
+		}
+		if !made[f.SHA256] {
+			return market.Errorf(market.Conflict, "%s has just been updated. Please look at it and confirm once more.", l.Name)
+		}
+		if err := store.Blobs.Insert(tx, &market.Blob{SHA256: f.SHA256, Size: f.Size}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // placeOp names a placement: the same page sent twice is one operation, the page sent
@@ -83,8 +131,8 @@ func (c *Cart) mayPlace(shown market.Money) error {
 }
 
 // place writes the checkout of a cart with its orders and its payment. A checkout
-// without money is settled at once.
-func (s *Shop) place(tx *store.Tx, c *Cart, email string) (*market.Checkout, error) {
+// without money is settled at once. made are the hashes of files made on demand.
+func (s *Shop) place(tx *store.Tx, c *Cart, email string, made map[string]bool) (*market.Checkout, error) {
 	now := tx.Now()
 	ch := &market.Checkout{
 		ID: market.NewCheckoutID(now), Number: market.NewOrderNumber(), Receipt: market.NewSecret(),
@@ -96,6 +144,9 @@ func (s *Shop) place(tx *store.Tx, c *Cart, email string) (*market.Checkout, err
 		return nil, err
 	}
 	for i := range orders {
+		if err := nameBlobs(tx, &orders[i], made); err != nil {
+			return nil, err
+		}
 		ch.Orders = append(ch.Orders, orders[i].ID)
 		if err := store.Orders.Insert(tx, &orders[i]); err != nil {
 			return nil, err
@@ -140,10 +191,15 @@ func (s *Shop) split(ch *market.Checkout, lines []CartLine, now time.Time) ([]ma
 			return nil, err
 		}
 		o.Total = total
+		release := a.Release
+		if release.File.OnDemand { // as makeFiles has made it
+			release.File, _ = market.SetupFile(a)
+			release.File.OnDemand = false
+		}
 		o.Lines = append(o.Lines, market.Line{
 			ID: market.NewLineID(now), Agent: a.ID, Offer: a.Offer.ID, Name: a.Name, Slug: a.Slug,
 			Price: price, Commission: price.BasisPoints(s.Commission), Rule: fmt.Sprintf("%d bp", s.Commission),
-			License: a.Offer.License, Release: a.Release,
+			License: a.Offer.License, Release: release,
 		})
 	}
 	return orders, nil

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/payments"
 	"github.com/souk-market/souk/store"
@@ -22,6 +23,7 @@ import (
 type Config struct {
 	Store      *store.DB
 	Tenant     market.TenantID
+	Blobs      *blob.Store
 	Provider   payments.Provider
 	BaseURL    string // "https://souk.example", without a slash at the end
 	Commission int64  // the platform's part of a price, in basis points

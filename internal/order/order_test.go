@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/order"
 	"github.com/souk-market/souk/payments"
@@ -66,8 +67,12 @@ func newStall(t *testing.T) *stall {
 			t.Error(err)
 		}
 	})
+	blobs, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Shop = order.New(order.Config{
-		Store: s.db, Tenant: market.MainTenant, Provider: bank, BaseURL: s.site.URL, Commission: 1000, Currency: "USD",
+		Store: s.db, Tenant: market.MainTenant, Blobs: blobs, Provider: bank, BaseURL: s.site.URL, Commission: 1000, Currency: "USD",
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	s.stock()
@@ -468,5 +473,31 @@ func TestDownloadNeedsItsOwnReceipt(t *testing.T) {
 		if _, err := s.Download(context.Background(), args[0], market.EntitlementID(args[1])); !market.Is(err, market.NotFound) {
 			t.Errorf("%s: %v, want not found", name, err)
 		}
+	}
+}
+
+func TestFileMadeOnDemandIsInTheBlobStore(t *testing.T) {
+	s := newStall(t)
+	s.update(func(tx *store.Tx) error {
+		a, err := store.Agents.Load(tx, s.agents["ada-free"])
+		if err != nil {
+			return err
+		}
+		a.ExternalID, a.Release.Version = "pypi:ada", "1.0.0"
+		a.Release.File, _ = market.SetupFile(&a)
+		return store.Agents.Put(tx, &a)
+	})
+	s.place(s.fill("ada-free"))
+	ch := s.only()
+	f, err := s.Download(context.Background(), ch.Receipt, s.receiptOf(ch).Orders[0].Items[0].Entitlement.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := blob.ParseSum(f.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Blobs.Verify(context.Background(), sum); err != nil {
+		t.Errorf("the file %s: %v", f.Name, err)
 	}
 }
