@@ -42,7 +42,7 @@ var assets = sync.OnceValue(func() map[string]asset {
 })
 
 // markSeed is what the marketplace's own tiles are drawn from.
-const markSeed = "souk"
+const markSeed = "souk15"
 
 func embedded(name string) []byte {
 	data, err := files.ReadFile("assets/" + name)

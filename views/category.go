@@ -76,3 +76,6 @@ func shelfOrder(slug string) int {
 	}
 	return i
 }
+
+// seed is what the category's band is drawn from.
+func (c Category) seed() string { return "shelf-" + c.Slug }

@@ -12,7 +12,7 @@ import templruntime "github.com/a-h/templ/runtime"
 const homeBands = 6
 
 // arcade seeds the three arches at the top of the home page.
-var arcade = []string{"souk-arch-3", "souk-arch-1", "souk-arch-2"}
+var arcade = []string{"souk-arch-15", "souk-arch-26", "souk-arch-29"}
 
 // HomePage is the front page.
 func HomePage(site Site, p Home) templ.Component {
@@ -168,9 +168,9 @@ func HomePage(site Site, p Home) templ.Component {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var7 string
-					templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs(BandPath("cat-" + c.Slug))
+					templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs(BandPath(c.seed()))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `home.templ`, Line: 44, Col: 43}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `home.templ`, Line: 44, Col: 36}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var7))
 					if templ_7745c5c3_Err != nil {

@@ -81,6 +81,19 @@ var permissionTitles = map[string]string{
 	"secrets": "Needs your keys",
 }
 
+// nameParts cuts a name after each of "/", "_" and ".", so that the parts joined are the name.
+func nameParts(name string) []string {
+	var parts []string
+	for name != "" {
+		n := strings.IndexAny(name, "/_.") + 1
+		if n == 0 {
+			n = len(name)
+		}
+		parts, name = append(parts, name[:n]), name[n:]
+	}
+	return parts
+}
+
 func oneDigit(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 
 func snippetLabel(s Snippet) string {

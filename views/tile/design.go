@@ -61,7 +61,7 @@ func newDesign(seed string, shape Shape) design {
 	if d.fold == 12 || d.depth == 3 {
 		d.band *= 0.75
 	}
-	d.fine = pick(5, 3) == 0
+	d.fine = pick(5, 3) == 0 && d.band >= 36 // narrower, the line would turn the band grey
 	d.heart = pick(6, 4)
 	d.twotone = pick(7, 2) == 0
 	d.colors = palettes[pick(8, len(palettes))]
@@ -114,27 +114,48 @@ func (a point) towards(b point, length float64) point {
 	return point{a.x + (b.x-a.x)*length/d, a.y + (b.y-a.y)*length/d}
 }
 
-// path writes absolute path data in whole numbers.
-type path struct{ strings.Builder }
-
-func (p *path) move(a point) { p.put('M', a) }
-func (p *path) line(a point) { p.put('L', a) }
-func (p *path) close()       { p.WriteByte('z') }
-func (p *path) put(cmd byte, a point) {
-	p.WriteByte(cmd)
-	p.WriteString(strconv.Itoa(int(math.Round(a.x))))
-	if y := int(math.Round(a.y)); y < 0 {
-		p.WriteString(strconv.Itoa(y))
-	} else {
-		p.WriteString(" " + strconv.Itoa(y))
-	}
+// path writes path data in whole numbers. Lines are relative, between rounded points, so
+// that the text stays short and rounding doesn't add up.
+type path struct {
+	strings.Builder
+	x, y int
 }
+
+func (p *path) move(a point) {
+	p.x, p.y = round(a)
+	p.put('M', p.x, p.y)
+}
+
+func (p *path) line(a point) {
+	x, y := round(a)
+	p.put('l', x-p.x, y-p.y)
+	p.x, p.y = x, y
+}
+
+func (p *path) close() { p.WriteByte('z') }
+
+func (p *path) put(command byte, x, y int) {
+	p.WriteByte(command)
+	p.WriteString(strconv.Itoa(x))
+	if y >= 0 {
+		p.WriteByte(' ')
+	}
+	p.WriteString(strconv.Itoa(y))
+}
+
+func round(a point) (x, y int) { return int(math.Round(a.x)), int(math.Round(a.y)) }
 
 // cell writes the pieces and bands of one lattice cell.
 func (d design) cell(b *strings.Builder) {
 	polys := d.polygons()
-	for i, p := range polys {
-		d.pieces(b, p, i == 0)
+	d.rosette(b, polys[0])
+	fill(b, d.colors.corner, polys[1].star(0, d.angle))
+	if len(polys) > 2 {
+		var stars strings.Builder
+		for _, p := range polys[2:] {
+			stars.WriteString(p.star(0, d.angle))
+		}
+		fill(b, d.colors.petal, stars.String())
 	}
 	d.bands(b, polys)
 }
@@ -147,30 +168,15 @@ func (d design) depthIn(p polygon) int {
 	return d.depth
 }
 
-// pieces fills the stars of p from the outside to the inside. The ring between levels k
-// and k+1 of crossings is a star whose tips are crossings of level k and whose dents are
-// those of level k+1.
-func (d design) pieces(b *strings.Builder, p polygon, large bool) {
-	if !large {
-		fill := d.colors.corner
-		if p.n == 3 {
-			fill = d.colors.petal
-		}
-		fillPath(b, p.star(0, d.angle), fill)
-		return
-	}
-	fills := []string{d.colors.petal, d.colors.star, d.colors.inner}
-	for k := range d.depth {
-		fill := fills[k]
-		if k == d.depth-1 {
-			fill = d.colors.star
-		}
-		if k == d.depth-1 && d.depth == 3 {
-			fill = d.colors.inner
-		}
-		fillPath(b, p.star(k, d.angle), fill)
+// rosette fills the stars of the large polygon from the outside to the inside. The ring
+// between levels k and k+1 of crossings is a star whose tips are crossings of level k
+// and whose dents are those of level k+1.
+func (d design) rosette(b *strings.Builder, p polygon) {
+	rings := [][]string{1: {d.colors.star}, 2: {d.colors.petal, d.colors.star}, 3: {d.colors.petal, d.colors.star, d.colors.inner}}
+	for k, color := range rings[d.depth] {
+		fill(b, color, p.star(k, d.angle))
 		if k == 0 && d.twotone && d.depth > 1 {
-			fillPath(b, p.petals(d.angle), d.colors.petal2)
+			fill(b, d.colors.petal2, p.petals(d.angle))
 		}
 	}
 	d.ornament(b, p)
@@ -185,15 +191,10 @@ func (p polygon) star(level int, angle float64) string {
 		} else {
 			s.line(tip)
 		}
-		s.line(p.dent(i, level, angle))
+		s.line(p.crossing(i, level+1, angle))
 	}
 	s.close()
 	return s.String()
-}
-
-// dent is the inner corner after the i-th tip of the star at level.
-func (p polygon) dent(i, level int, angle float64) point {
-	return p.crossing(i, level+1, angle)
 }
 
 // petals are every second kite at the tips of the outer star.
@@ -220,55 +221,62 @@ func (d design) ornament(b *strings.Builder, p polygon) {
 		fmt.Fprintf(b, `<circle r="%.0f" fill="%s"/>`, room*0.42, d.colors.heart)
 	case 2:
 		small := polygon{0, 0, d.fold, room * 0.66, math.Pi / float64(d.fold) * float64(d.depth%2)}
-		fillPath(b, small.star(0, math.Pi/4), d.colors.heart)
+		fill(b, d.colors.heart, small.star(0, math.Pi/4))
 	case 3:
 		fmt.Fprintf(b, `<circle r="%.0f" fill="none" stroke="%s" stroke-width="%.0f"/><circle r="%.0f" fill="%s"/>`,
 			room*0.52, d.colors.heart, room*0.1, room*0.26, d.colors.heart)
 	}
 }
 
-func fillPath(b *strings.Builder, data, fill string) {
-	fmt.Fprintf(b, `<path fill="%s" d="%s"/>`, fill, data)
+func fill(b *strings.Builder, color, data string) {
+	fmt.Fprintf(b, `<path fill="%s" d="%s"/>`, color, data)
 }
 
 // bands draws the interlaced bands: dark edges, light cores, and on top of them a short
 // piece of whichever band passes over at each crossing. The ray turning left passes over
 // at even levels, so that along any band over and under alternate, across polygons too.
 func (d design) bands(b *strings.Builder, polys []polygon) {
-	var strands, overs, cores path
+	var strands, overs path
 	reach := d.band * 0.95 / math.Sin(d.angle)
 	for _, p := range polys {
 		depth := d.depthIn(p)
 		for i := range p.n {
-			from, bend, to := p.crossing(i, 0, d.angle), p.crossing(i, depth, d.angle), p.crossing(i+depth, 0, d.angle)
-			strands.move(from)
+			bend := p.crossing(i, depth, d.angle)
+			strands.move(p.crossing(i, 0, d.angle))
 			strands.line(bend)
-			strands.line(to)
+			strands.line(p.crossing(i+depth, 0, d.angle))
 			for k := range depth {
-				at := p.crossing(i, k, d.angle)
-				along := bend
+				at, along := p.crossing(i, k, d.angle), bend
 				if k%2 == 1 { // the ray turning right is the one that ends at edge i+k
 					along = p.crossing(i+k-depth, depth, d.angle)
 				}
-				if k == 0 {
+				if k == 0 { // the neighbour draws its half
 					overs.move(at)
-					cores.move(at)
 				} else {
 					overs.move(at.towards(along, -reach))
-					cores.move(at.towards(along, -reach*1.15))
 				}
 				overs.line(at.towards(along, reach))
-				cores.line(at.towards(along, reach*1.15))
 			}
 		}
 	}
-	edge, core := d.band, d.band*0.56
-	fmt.Fprintf(b, `<g fill="none"><path id="s" stroke="%s" stroke-width="%.0f" d="%s"/>`, d.colors.edge, edge, strands.String())
-	fmt.Fprintf(b, `<path stroke="%s" stroke-width="%.0f" d="%s"/>`, d.colors.band, core, strands.String())
-	fmt.Fprintf(b, `<path stroke="%s" stroke-width="%.0f" d="%s"/>`, d.colors.edge, edge, overs.String())
-	fmt.Fprintf(b, `<path stroke="%s" stroke-width="%.0f" d="%s"/>`, d.colors.band, core, cores.String())
+	fmt.Fprintf(b, `<g fill="none" stroke="%s" stroke-width="%.0f"><path id="s" d="%s"/>`, d.colors.edge, d.band, strands.String())
+	d.light(b, "s", "butt")
+	fmt.Fprintf(b, `<path id="o" d="%s"/>`, overs.String())
+	d.light(b, "o", "square") // runs on into the band beneath, past its edges
 	b.WriteString(`</g>`)
 }
+
+// light draws the light part of the bands on the path with the given ID, and a line
+// along its middle where the design has one.
+func (d design) light(b *strings.Builder, id, caps string) {
+	fmt.Fprintf(b, `<use href="#%s" stroke="%s" stroke-width="%.0f" stroke-linecap="%s"/>`, id, d.colors.band, d.band*core, caps)
+	if d.fine {
+		fmt.Fprintf(b, `<use href="#%s" stroke-width="%.0f"/>`, id, d.band*0.12)
+	}
+}
+
+// core is the part of a band's width that is light.
+const core = 0.56
 
 // lattice places the cell wherever it can be seen in f.
 func (d design) lattice(b *strings.Builder, f frame) {

@@ -113,6 +113,10 @@ func SVG(seed string, shape Shape) []byte {
 	}
 	fmt.Fprintf(&b, `><rect width="%d" height="%d" fill="%s"/>`, f.width, f.height, d.colors.ground)
 	d.lattice(&b, f)
+	if shape == Arch {
+		fmt.Fprintf(&b, `<path fill="none" stroke="%s" stroke-width="22" d="%s"/>`, d.colors.edge, f.outline)
+		fmt.Fprintf(&b, `<path fill="none" stroke="%s" stroke-width="14" d="%s"/>`, d.colors.band, f.outline)
+	}
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="url(#l)"/></g></svg>`, f.width, f.height)
 	return []byte(b.String())
 }
