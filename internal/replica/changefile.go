@@ -85,6 +85,8 @@ type table struct {
 	Keys   int64  `cbor:"n"` // sets and deletes
 }
 
+// time is when the file was cut. It is what a restore to a point in time goes by, and
+// nothing else: no decision about who may write looks at it.
 func (f *footer) time() time.Time { return time.UnixMilli(f.Time).UTC() }
 
 // position is where a follower stands after the file.
@@ -92,6 +94,8 @@ func (f *footer) position() Position {
 	return Position{Generation: f.Generation, TXID: ltx.TXID(f.TXID), LSN: f.LSNMax, Chain: f.Chain, Time: f.time()}
 }
 
+// minTXID is the first number in the file's name. A snapshot stands for all files from
+// the first on, which is how litestream names snapshots, too.
 func (f *footer) minTXID() ltx.TXID {
 	if f.Snapshot {
 		return 1
@@ -105,6 +109,8 @@ func (f *footer) header() []byte {
 	return ltxHeader(f.minTXID(), ltx.TXID(f.TXID), f.Time, f.Node)
 }
 
+// ltxHeader encodes an LTX header. It says that there are no LTX checksums: the pages
+// that they would be over don't exist. NodeID, a number in LTX, is the FNV-1a hash of ours.
 func ltxHeader(minTXID, maxTXID ltx.TXID, unixMilli int64, node market.NodeID) []byte {
 	id := fnv.New64a()
 	io.WriteString(id, string(node))
@@ -120,23 +126,34 @@ func ltxHeader(minTXID, maxTXID ltx.TXID, unixMilli int64, node market.NodeID) [
 }
 
 // fileWriter writes a change file into a spool file. The header is written last, when
-// the footer is known.
+// the footer is known. Use: set and deleteAll in key order, finish, send the file, discard.
+//
+// The spool is a file and not memory, since a snapshot is as large as the database; and
+// it isn't a pipe into the upload, since an upload that has to be tried again must be
+// able to go back.
 type fileWriter struct {
 	f     *os.File
-	off   int64 // end of the last finished table
-	sst   *sstable.Writer
-	sink  *tableSink
-	cur   table
-	raw   int64 // bytes of keys and values in the current table
-	parts []table
+	off   int64           // end of the last finished table
+	sst   *sstable.Writer // of the table that is being written; nil between tables
+	sink  *tableSink      // where sst writes
+	cur   table           // what is known of it so far
+	raw   int64           // bytes of keys and values in it
+	parts []table         // finished
 }
 
-// newFileWriter makes a spool file in dir ("" is the system's temporary directory).
+// newFileWriter makes a spool file in dir, which is made too ("" is the system's
+// temporary directory).
 func newFileWriter(dir string) (*fileWriter, error) {
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("replica: making the spool folder: %w", err)
+		}
+	}
 	f, err := os.CreateTemp(dir, "souk-replica-*")
 	if err != nil {
 		return nil, fmt.Errorf("replica: making a spool file: %w", err)
 	}
+	os.Remove(f.Name()) // it lives on while it is open, and a crash leaves nothing behind
 	return &fileWriter{f: f, off: ltx.HeaderSize}, nil
 }
 
@@ -175,6 +192,8 @@ func (w *fileWriter) deleteAll(lower, upper []byte) error {
 	return w.endTable()
 }
 
+// begin starts a table unless one is open. Tables are written with the store's own
+// options, so that a restore can ingest them as they are.
 func (w *fileWriter) begin(first []byte) error {
 	if w.sst != nil {
 		return nil
@@ -189,6 +208,7 @@ func (w *fileWriter) begin(first []byte) error {
 	return nil
 }
 
+// endTable finishes the open table, if there is one.
 func (w *fileWriter) endTable() error {
 	if w.sst == nil {
 		return nil
@@ -204,8 +224,8 @@ func (w *fileWriter) endTable() error {
 	return nil
 }
 
-// finish writes footer, trailer and header, and returns the file, rewound. The caller
-// closes it with discard.
+// finish writes footer, trailer and header, and returns the file, rewound. It is gone
+// after discard.
 func (w *fileWriter) finish(f *footer) (*os.File, error) {
 	if err := w.endTable(); err != nil {
 		return nil, err
@@ -227,17 +247,16 @@ func (w *fileWriter) finish(f *footer) (*os.File, error) {
 	return w.f, nil
 }
 
-// discard removes the spool file. It is safe after finish, and needed whether or not
-// finish was reached.
+// discard lets go of the spool file, whether or not finish was reached.
 func (w *fileWriter) discard() {
 	if w.sst != nil {
 		w.sst.Close()
 		w.sst = nil
 	}
 	w.f.Close()
-	os.Remove(w.f.Name())
 }
 
+// encodeTail is what stands behind the tables: footer, its length and CRC, magic.
 func encodeTail(f *footer) ([]byte, error) {
 	body, err := cbor.Marshal(f)
 	if err != nil {
@@ -277,8 +296,8 @@ func (s *tableSink) Write(p []byte) error {
 func (s *tableSink) Finish() error { return s.w.Flush() }
 func (s *tableSink) Abort()        {}
 
-// changeFile is a downloaded file whose footer, header and layout have been verified.
-// Its tables are verified as they are extracted.
+// changeFile is a file whose footer, header and layout have been verified. Its tables
+// are verified as they are extracted or read.
 type changeFile struct {
 	name string
 	r    io.ReaderAt
@@ -345,8 +364,7 @@ func openChangeFile(name string, r io.ReaderAt, size int64) (*changeFile, error)
 // call. A deleted key has no value.
 type visitor func(key, value []byte, deleted bool) error
 
-// extract writes table i to path, fsynced, verifies its CRC and every block's own
-// checksum, and visits it.
+// extract writes table i to path, fsynced, verifies it, and visits it.
 func (cf *changeFile) extract(i int, path string, visit visitor) (err error) {
 	t := cf.Tables[i]
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
@@ -396,6 +414,8 @@ func (cf *changeFile) read(i int, visit visitor) error {
 	return cf.visitTable(i, r, visit)
 }
 
+// wrongSum: the bytes aren't those that were written. unreadable: they are, or they
+// would have failed the checksum, and still are no table.
 func (cf *changeFile) wrongSum(i int) error {
 	return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("the checksum of its table %d is wrong", i+1)}
 }
@@ -404,12 +424,10 @@ func (cf *changeFile) unreadable(err error) error {
 	return &CorruptError{Name: cf.name, Reason: "a table can't be read", Err: err}
 }
 
-// visitTable verifies all blocks of table i, visits its keys, and closes it.
+// visitTable reads all of table i, whose blocks Pebble verifies on the way, visits its
+// keys, and closes it.
 func (cf *changeFile) visitTable(i int, r *sstable.Reader, visit visitor) (err error) {
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if err := r.ValidateBlockChecksums(); err != nil {
-		return cf.unreadable(err)
-	}
 	it, err := r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
 	if err != nil {
 		return cf.unreadable(err)
@@ -442,6 +460,7 @@ type CorruptError struct {
 	Err    error
 }
 
+// Error names the object and says what is wrong with it.
 func (e *CorruptError) Error() string {
 	s := fmt.Sprintf("replica: %s is damaged: %s", e.Name, e.Reason)
 	if e.Err != nil {
@@ -450,5 +469,7 @@ func (e *CorruptError) Error() string {
 	return s
 }
 
-func (e *CorruptError) Unwrap() error        { return e.Err }
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// Is makes every CorruptError an ErrCorrupt.
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }

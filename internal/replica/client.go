@@ -27,6 +27,7 @@ const (
 	slowestLine = 128 << 10
 )
 
+// transferTimeout is the limit for moving size bytes; 0 stands for an unknown, small size.
 func transferTimeout(size int64) time.Duration {
 	return callTimeout + time.Duration(size/slowestLine)*time.Second
 }
@@ -39,6 +40,9 @@ type Client struct {
 
 // transport is what a kind of replica adds to litestream's client: objects that are
 // created only where none is, and a few small objects that aren't LTX files.
+//
+// Keys are slash-separated and relative to the replica's root. Every method may be
+// called from several goroutines; those with a context end when it does.
 type transport interface {
 	// ltx returns litestream's client for the files under a path of the replica; "" is
 	// its root.
@@ -76,6 +80,8 @@ func OpenClient(rawURL string, log *slog.Logger) (*Client, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{}
+	// Others of litestream's clients can only overwrite. An SFTP server may refuse to
+	// rename onto a taken name, but not every one does, nor in one step.
 	switch u.Scheme {
 	case "file":
 		c.name, c.at, err = openDir(u)
@@ -121,12 +127,14 @@ func (c *Client) Probe(ctx context.Context) error {
 		"so two servers could overwrite each other's purchases. Use another storage.", c)
 }
 
+// createObject creates a small object that isn't a change file, as transport.create.
 func (c *Client) createObject(ctx context.Context, key string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return c.at.create(ctx, key, bytes.NewReader(body), time.Now())
 }
 
+// readObject reads a small object, as transport.read.
 func (c *Client) readObject(ctx context.Context, key string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -200,7 +208,8 @@ func (c *Client) put(ctx context.Context, under string, level int, minTXID, maxT
 	return nil
 }
 
-// createChange writes a change file where none is: ErrExists when there is one.
+// createChange writes a change file where none is: ErrExists when there is one. Any
+// other error leaves it open whether the file was written; a next attempt tells.
 func (c *Client) createChange(ctx context.Context, f *footer, body io.ReadSeeker, size int64) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout(size))
 	defer cancel()
@@ -229,6 +238,7 @@ func (c *Client) fetch(ctx context.Context, ref fileRef, path string) (*changeFi
 	return spool(c.nameOf(ref), r, path)
 }
 
+// nameOf names a file for people and in errors.
 func (c *Client) nameOf(ref fileRef) string {
 	return c.where(generationPath(ref.generation), ref.level, ref.min, ref.max)
 }
@@ -241,6 +251,7 @@ type fileRef struct {
 	size       int64 // as listed
 }
 
+// changeRef names a generation's change file n, of unknown size.
 func changeRef(g uint32, n ltx.TXID) fileRef {
 	return fileRef{generation: g, level: levelChanges, min: n, max: n}
 }

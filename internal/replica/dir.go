@@ -22,6 +22,8 @@ import (
 // knows hard links.
 type dirTransport struct{ root string }
 
+// openDir makes the transport of a file:// URL. The URL is parsed here and not by
+// litestream, which keeps the percent signs of a path with spaces.
 func openDir(u *url.URL) (string, transport, error) {
 	if u.Host != "" || u.User != nil || !filepath.IsAbs(u.Path) {
 		return "", nil, market.FieldErrorf("replica", "A file replica needs three slashes and an absolute path. Write file:///path/to/replica.")
@@ -35,8 +37,10 @@ func openDir(u *url.URL) (string, transport, error) {
 
 func (d *dirTransport) path(key string) string { return filepath.Join(d.root, filepath.FromSlash(key)) }
 
+// where is the file's name: what an operator would look at.
 func (d *dirTransport) where(key string) string { return d.path(key) }
 
+// ltx makes a client per call: it holds nothing but the path.
 func (d *dirTransport) ltx(_ context.Context, under string) (litestream.ReplicaClient, error) {
 	return file.NewReplicaClient(d.path(under)), nil
 }
@@ -60,7 +64,7 @@ func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeke
 	if err != nil {
 		return fmt.Errorf("replica: %w", err)
 	}
-	defer os.Remove(f.Name())
+	defer os.Remove(f.Name()) // the link keeps the file
 	_, err = io.Copy(f, &contextReader{ctx, body})
 	if err == nil {
 		err = f.Sync()
@@ -68,6 +72,7 @@ func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeke
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("replica: writing %s: %w", name, err)
 	}
+	// The time is part of what litestream's clients keep of a file; it needn't be synced.
 	if err := os.Chtimes(f.Name(), at, at); err != nil {
 		return fmt.Errorf("replica: %w", err)
 	}

@@ -17,7 +17,9 @@
 //
 // It leaves to others which commits there are (store), which bytes a blob has
 // (internal/blob), who restores when, and the check of the restored data (store.Check).
-// So far level 0 and snapshots exist: no merged levels, no retention, no encryption.
+// So far level 0 and snapshots exist: no merged levels, no retention, no encryption. One
+// change file is one PutObject, so at most 5 GiB; a snapshot goes up in parts of 5 MiB,
+// so at most 48 GiB, unless the URL says partSize.
 //
 // # Terms
 //
@@ -79,7 +81,7 @@
 //
 // Restore walks from the target generation through its parents to the newest usable
 // snapshot or the first file, downloads ahead, verifies, and ingests the tables in
-// order into dir.restoring; then it fetches the blobs that the records name, sets the
+// order into dir.restoring (small ones folded into larger before); then it fetches the blobs that the records name, sets the
 // head of the change log, and renames. The restored directory has a node ID of its own
 // and remembers its origin, which is what entitles it to seal.
 package replica

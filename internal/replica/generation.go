@@ -43,6 +43,7 @@ type Position struct {
 	Time       time.Time   // when the file was cut
 }
 
+// String is for logs and messages: two Positions with equal text are equal but for time.
 func (p Position) String() string {
 	return fmt.Sprintf("generation %d, file %d, commit %d (%.8s)", p.Generation, p.TXID, p.LSN, p.Chain)
 }
@@ -63,7 +64,8 @@ type Manifest struct {
 
 func manifestKey(g uint32) string { return path.Join(generationPath(g), "manifest.json") }
 
-// generations returns all manifests in order: they are numbered from 1 without holes.
+// generations returns all manifests in order: they are numbered from 1 without holes, so
+// that no listing is needed. There is one more for each restore that went into service.
 func (c *Client) generations(ctx context.Context) ([]Manifest, error) {
 	var all []Manifest
 	for g := uint32(1); ; g++ {
@@ -78,6 +80,7 @@ func (c *Client) generations(ctx context.Context) ([]Manifest, error) {
 	}
 }
 
+// manifest reads one manifest. The error is fs.ErrNotExist when there is none.
 func (c *Client) manifest(ctx context.Context, g uint32) (Manifest, error) {
 	b, err := c.readObject(ctx, manifestKey(g))
 	if err != nil {
@@ -115,6 +118,7 @@ func (c *Client) createManifest(ctx context.Context, m Manifest) error {
 	return nil
 }
 
+// fencedBy is the refusal that names who has taken over.
 func fencedBy(c *Client, node market.NodeID, g uint32) error {
 	return market.Errorf(market.Conflict, "The replica %s has been taken over by node %s (generation %d), so this server doesn't write to it any more. "+
 		"If the other server is the right one, stop this one. If this one is, give it a replica of its own at an empty path.", c, node, g).Because(ErrFenced)

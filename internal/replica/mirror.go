@@ -41,6 +41,7 @@ func (r *Replicator) mirror(ctx context.Context, snap *store.Snapshot, keys []st
 			return err
 		}
 	}
+	// The first failure stops the rest; what has been copied until then is remembered.
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(blobStreams)
 	done := make(chan blob.Sum, len(named))
@@ -148,6 +149,8 @@ func (r *Replicator) mirrorBlob(ctx context.Context, sum blob.Sum) error {
 	return r.client.put(ctx, "", levelBlobs, lo, hi, body, body.Size())
 }
 
+// hasBlob reports whether the replica has a blob. Reading the header is enough: blobs
+// appear whole or not at all, on S3 as in a directory.
 func (c *Client) hasBlob(ctx context.Context, sum blob.Sum) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -189,7 +192,8 @@ func (c *Client) fetchBlob(ctx context.Context, into *blob.Store, sum blob.Sum) 
 // maxBlob is beyond any file that the marketplace takes.
 const maxBlob = 1 << 40
 
-// headed is a header with a file behind it.
+// headed is a header with a file behind it, read as one. It can be read from any place,
+// so that the SDK can send parts in parallel and again.
 type headed struct {
 	head []byte
 	file *blob.File

@@ -14,7 +14,8 @@ type Options struct {
 	UserDataDelay time.Duration
 	// SnapshotEvery is the time between snapshots while there are changes; 0 is 24 h.
 	SnapshotEvery time.Duration
-	// SpoolDir is where files are put together; "" is the system's temporary directory.
+	// SpoolDir is where files are put together, a snapshot as large as the compressed
+	// database; "" is the system's temporary directory, which may be in memory.
 	SpoolDir string
 	Logger   *slog.Logger     // nil discards
 	Clock    func() time.Time // for timestamps in files only; nil is the machine's clock

@@ -57,6 +57,7 @@ func (c *Client) planFor(ctx context.Context, t Target, avoid map[fileRef]bool) 
 	return p.checked(c, t, nil)
 }
 
+// checked finishes a plan: an empty one is an error that says why it is empty.
 func (p *plan) checked(c *Client, t Target, err error) (*plan, error) {
 	if err == nil && len(p.files) == 0 {
 		if !t.Time.IsZero() {
@@ -82,6 +83,8 @@ func (c *Client) planSpan(ctx context.Context, p *plan, s span, until time.Time,
 	if err != nil {
 		return false, err
 	}
+	// A span that ends at a fork has its end from the child's manifest, so that a missing
+	// last file is noticed, too. In the newest generation, what was shipped last is the end.
 	upTo := s.upTo
 	if upTo == 0 {
 		upTo = newestOf(changes, snapshots)
@@ -117,12 +120,14 @@ func (c *Client) planSpan(ctx context.Context, p *plan, s span, until time.Time,
 	return done, nil
 }
 
+// gap is the error for a missing file. It says how far a restore can go without it.
 func (c *Client) gap(g uint32, missing, upTo ltx.TXID) error {
 	return market.Errorf(market.NotFound, "The replica lacks the file %s, which is needed to restore up to file %d. "+
 		"A restore up to file %d is possible (--txid %d).", c.nameOf(changeRef(g, missing)), upTo, missing-1, missing-1).
 		Because(fmt.Errorf("%w: %s", ErrGap, c.nameOf(changeRef(g, missing))))
 }
 
+// newestOf returns the highest number among files, 0 for none.
 func newestOf(lists ...[]*ltx.FileInfo) (n ltx.TXID) {
 	for _, files := range lists {
 		for _, f := range files {

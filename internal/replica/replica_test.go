@@ -206,6 +206,7 @@ func TestReplica(t *testing.T) {
 	}{
 		{"a restore equals the original", testRoundTrip},
 		{"a restore to an earlier file or time equals the original at that time", testPointInTime},
+		{"large and small files are applied in order", testSizes},
 		{"a restarted node goes on where it stopped", testRestart},
 		{"a snapshot replaces the files before it", testSnapshot},
 		{"a damaged snapshot is done without", testDamagedSnapshot},
@@ -318,6 +319,38 @@ func testPointInTime(t *testing.T, p *place) {
 		t.Errorf("restoring to before the first file: %v", err)
 	}
 	p.refuse(Target{TXID: uint64(at[5].TXID) + 1}, ErrGap, p.c.nameOf(changeRef(1, at[5].TXID+1)))
+}
+
+// testSizes writes the same keys in files of all sizes, which a restore handles differently.
+func testSizes(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	rng := rand.New(rand.NewPCG(3, 4))
+	noise := func(size int) string {
+		b := make([]byte, size)
+		for i := range b {
+			b[i] = byte(33 + rng.IntN(90))
+		}
+		return string(b)
+	}
+	for i := range 12 {
+		size := []int{10, 3_000, 60_000}[i%3]
+		n.update(store.Transaction, func(tx *store.Tx) error {
+			for k := range 25 {
+				name := fmt.Sprint("s", k)
+				s := market.Seller{ID: market.SellerID("sel_" + name), Slug: name, Name: noise(size)}
+				if err := store.Sellers.Put(tx, &s); err != nil {
+					return err
+				}
+			}
+			return store.Sellers.Delete(tx, market.SellerID(fmt.Sprint("sel_s", i)))
+		})
+		mustSync(t, r)
+	}
+	got, rep := p.restore(Target{})
+	if got.digest() != n.digest() || rep.Files != 12 || rep.Bytes < 4<<20 {
+		t.Errorf("the restored data differ, or are less than meant: %d bytes", rep.Bytes)
+	}
 }
 
 func testRestart(t *testing.T, p *place) {

@@ -35,19 +35,19 @@ type Replicator struct {
 	node   market.NodeID
 
 	shipping chan struct{} // holds one token: whoever has it may write change files
-	// Owned by the holder of the token.
+	// mirrored is owned by the holder of the token.
 	mirrored map[blob.Sum]bool // blobs known to be in the replica, since the last file
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards everything below; held for moments, never during a call
 	opened    bool
-	pos       Position // of the last file shipped
-	moved     chan struct{}
-	fenced    error     // not nil: never write again
-	failure   error     // of the last attempt; nil after a success
-	lastCut   time.Time // machine's clock
+	pos       Position      // of the last file shipped
+	moved     chan struct{} // closed and renewed when pos moves, or fenced is set
+	fenced    error         // not nil: never write again
+	failure   error         // of the last attempt; nil after a success
+	lastCut   time.Time     // machine's clock
 	pending   [store.Ephemeral]backlog
-	asked     bool // somebody waits: ship without delay
-	wake      chan struct{}
+	asked     bool          // somebody waits: ship without delay
+	wake      chan struct{} // has room for one: the loop looks again
 	retention *store.Retention
 	snapshot  snapshotMark
 }
@@ -140,6 +140,7 @@ func (r *Replicator) Run(ctx context.Context) error {
 	return r.flush(context.WithoutCancel(ctx))
 }
 
+// isOpen reports whether Open has succeeded, before which there is no position to go on from.
 func (r *Replicator) isOpen() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -159,6 +160,9 @@ func (r *Replicator) flush(ctx context.Context) error {
 	return nil
 }
 
+// loop ships whenever something is due. After a failure it waits for the back-off, which
+// nothing cuts short: an unreachable replica is asked once in half a minute, however
+// much is being sold.
 func (r *Replicator) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -203,7 +207,11 @@ func (r *Replicator) loop(ctx context.Context) error {
 	}
 }
 
-// untilDue is how long the next shipment may wait; any is false when nothing asks for one.
+// untilDue is how long the next shipment may wait; any is false when nothing asks for
+// one. Each class has its delay from the oldest commit that waits; whatever is due, the
+// last file must be Interval old. So the first commit after a pause goes almost at once,
+// together with what the same checkout commits next, and a busy shop makes one file an
+// Interval.
 func (r *Replicator) untilDue(now time.Time) (wait time.Duration, any bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -229,7 +237,8 @@ func (r *Replicator) untilDue(now time.Time) (wait time.Duration, any bool) {
 	return due.Sub(now), true
 }
 
-// watch notes which classes of commits wait to be shipped.
+// watch notes which classes of commits wait to be shipped. It reads the change log only,
+// once, and holds no keys: what is shipped is read again from the database when it is cut.
 func (r *Replicator) watch(ctx context.Context) {
 	after := r.Position().LSN
 	for ctx.Err() == nil {
@@ -344,6 +353,7 @@ func (r *Replicator) syncPinned(ctx context.Context) (*store.Snapshot, Position,
 	return snap, r.Position(), nil
 }
 
+// fencedError is why nothing may be written any more, nil while it may.
 func (r *Replicator) fencedError() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -366,7 +376,8 @@ func (r *Replicator) outcome(err error) error {
 	return err
 }
 
-// advance moves to a file that is in the replica.
+// advance moves to a file that is in the replica; it is called by the holder of the
+// shipping token. From here on the change log may be cut up to the file's last commit.
 func (r *Replicator) advance(p Position) {
 	clear(r.mirrored)
 	r.mu.Lock()

@@ -77,6 +77,8 @@ func Restore(ctx context.Context, c *Client, dir string, t Target, o RestoreOpti
 		return Report{}, err
 	}
 	w := workplace{dir + ".restoring"}
+	// Two things make another plan: a snapshot that turns out damaged, which is passed
+	// over, and a file that has been deleted since it was listed.
 	avoid := map[fileRef]bool{}
 	var damaged []string
 	for replans := 0; ; {
@@ -146,9 +148,12 @@ func vacantDir(dir string) (string, error) {
 	return abs, nil
 }
 
-// workplace is the directory in which a restore is built.
+// workplace is the directory in which a restore is built: tmp for downloads, store and
+// blobs as they will be. It is beside the target, on the same disk, so that tables are
+// taken in by a link and the whole by a rename.
 type workplace struct{ dir string }
 
+// path is the path of a name in the workplace.
 func (w workplace) path(name string) string { return filepath.Join(w.dir, name) }
 
 // clear removes what is there, unless another restore is at work.
@@ -195,6 +200,8 @@ type builder struct {
 	done   int
 }
 
+// build makes the whole directory in the workplace; what it leaves after an error is
+// cleared by its caller.
 func (b *builder) build(ctx context.Context, p *plan) error {
 	for _, name := range []string{"tmp", storeDir} {
 		if err := os.MkdirAll(b.place.path(name), 0o700); err != nil {
@@ -285,6 +292,7 @@ func (b *builder) applyAll(ctx context.Context, files []fileRef) error {
 	return b.flush(outer)
 }
 
+// fetch downloads file number i of the plan.
 func (b *builder) fetch(ctx context.Context, i int, ref fileRef) fetched {
 	f := fetched{ref: ref, path: b.place.path(filepath.Join("tmp", fmt.Sprintf("file-%d", i)))}
 	f.cf, f.err = b.client.fetch(ctx, ref, f.path)
@@ -312,7 +320,7 @@ func (b *builder) apply(ctx context.Context, f fetched) error {
 	if f.cf.Seal != nil {
 		return nil // the end of a generation; it holds nothing
 	}
-	if f.cf.Full {
+	if f.cf.Full { // it deletes all records before it brings its own
 		clear(b.blobs)
 	}
 	if err := b.takeIn(ctx, f); err != nil {
@@ -393,6 +401,8 @@ func (b *builder) noteBlob(key, _ []byte, deleted bool) error {
 	return nil
 }
 
+// progress counts a file or blob as done. The total grows once, when the records have
+// told how many blobs there are.
 func (b *builder) progress() {
 	b.done++
 	if b.opts.Progress != nil {
@@ -448,6 +458,8 @@ func (b *builder) fetchBlobs(ctx context.Context) error {
 	return group.Wait()
 }
 
+// countBlob puts the outcome of one blob into the report, or returns it as the error
+// that ends the restore.
 func (b *builder) countBlob(sum blob.Sum, size int64, err error) error {
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {

@@ -49,6 +49,9 @@ type s3Transport struct {
 	own     *awss3.Client                // nil until first used; guarded by mu
 }
 
+// openS3 makes the transport of an s3:// URL. Whatever could go wrong by a slip in the
+// URL is refused here: a key in it, no path (litestream's keys would begin with a
+// slash), an unknown parameter, no region.
 func openS3(rawURL string, u *url.URL, log *slog.Logger) (string, transport, error) {
 	refuse := func(format string, args ...any) (string, transport, error) {
 		return "", nil, market.FieldErrorf("replica", format, args...)
@@ -114,6 +117,8 @@ func withoutBundle(connect func() error) error {
 	return connect()
 }
 
+// ltx keeps one client for each path, and with it its connections: litestream's client
+// has the path among its settings.
 func (t *s3Transport) ltx(ctx context.Context, under string) (litestream.ReplicaClient, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -132,17 +137,21 @@ func (t *s3Transport) ltx(ctx context.Context, under string) (litestream.Replica
 	return c, nil
 }
 
+// ltxKey follows litestream's s3 client, which has no folder named ltx and writes the
+// level with four hexadecimal digits.
 func (t *s3Transport) ltxKey(under string, level int, minTXID, maxTXID ltx.TXID) string {
 	return path.Join(under, fmt.Sprintf("%04x", level), ltx.FormatFilename(minTXID, maxTXID))
 }
 
 func (t *s3Transport) key(key string) string { return path.Join(t.base.Path, key) }
 
+// where leaves out the endpoint: the bucket's name is what an operator knows it by.
 func (t *s3Transport) where(key string) string {
 	return "s3://" + path.Join(t.base.Bucket, t.base.Path, key)
 }
 
-// client connects the transport's own SDK client with the settings of litestream's.
+// client connects the transport's own SDK client with the settings of litestream's. It
+// tries a call up to four times; the contexts of its callers bound all of them together.
 func (t *s3Transport) client(ctx context.Context) (*awss3.Client, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -223,6 +232,7 @@ func answered(err error, status int) bool {
 	return errors.As(err, &answer) && answer.HTTPStatusCode() == status
 }
 
+// pastEnd: a range that begins at or behind the end of an object is answered with 416.
 func (t *s3Transport) pastEnd(err error) bool {
 	return answered(err, http.StatusRequestedRangeNotSatisfiable)
 }

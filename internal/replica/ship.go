@@ -56,6 +56,9 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 	return nil
 }
 
+// nextFooter is the footer of the file that goes on from a position. Its time is that of
+// the clock, but always later than the last file's: a clock that was set back must not
+// make two points in time out of order.
 func (r *Replicator) nextFooter(pos Position, snap *store.Snapshot) *footer {
 	return &footer{
 		Generation: pos.Generation, TXID: uint64(pos.TXID) + 1,
@@ -78,6 +81,7 @@ func (r *Replicator) fill(ctx context.Context, w *fileWriter, f *footer, snap *s
 	if err != nil {
 		return nil, fmt.Errorf("replica: reading the changes: %w", err)
 	}
+	// Values are those of the snapshot, so a key is sent once however often it changed.
 	for i, k := range changes.Keys {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -139,6 +143,9 @@ func (r *Replicator) adopt(ctx context.Context, ours *footer) error {
 	return nil
 }
 
+// isOurs reports whether the file that took our number was written by this node from
+// this directory: the same node, going on from the same commit, and ending with a commit
+// whose chain is the one here.
 func (r *Replicator) isOurs(there, ours *footer) (bool, error) {
 	if there.Node != r.node || there.PrevChain != ours.PrevChain || there.LSNMin != ours.LSNMin {
 		return false, nil
