@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -78,32 +77,5 @@ func BenchmarkSHA256(b *testing.B) {
 	b.SetBytes(int64(len(base)))
 	for b.Loop() {
 		sha256.Sum256(base)
-	}
-}
-
-// BenchmarkPutMany puts 30,000 blobs of 500 bytes, in batches of 30,000 and of 1,000.
-func BenchmarkPutMany(b *testing.B) {
-	const total = 30_000
-	for _, batchSize := range []int{total, 1_000} {
-		b.Run(fmt.Sprint("by", batchSize), func(b *testing.B) {
-			blobs := make([][]byte, total)
-			for i := range blobs {
-				blobs[i] = random(500)
-			}
-			n := 0
-			for b.Loop() {
-				b.StopTimer()
-				s := open(b, b.TempDir())
-				b.StartTimer()
-				for at := 0; at < total; at += batchSize {
-					refs, err := s.PutMany(context.Background(), blobs[at:at+batchSize])
-					if err != nil {
-						b.Fatal(err)
-					}
-					n += len(refs)
-				}
-			}
-			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "blobs/s")
-		})
 	}
 }

@@ -2,9 +2,8 @@
 // blob is one file named by the SHA-256 of its content.
 //
 // It promises that a blob is whole or absent whatever happens to the process or the
-// machine, that it is on disk when Put or PutMany returns, and that it never changes,
-// so it can be mirrored once and cached for ever. Content that is put twice is kept
-// once.
+// machine, that it is on disk when Put returns, and that it never changes, so it can be
+// mirrored once and cached for ever. Content that is put twice is kept once.
 //
 // It leaves to others who may read a blob, which blobs a record still names
 // (market.Blob), and the exclusion of a second process: a directory belongs to one
@@ -105,7 +104,7 @@ func (s *Store) makeFolders() error {
 			return err
 		}
 	}
-	return syncEach([]string{s.dir, filepath.Dir(s.dir)})
+	return errors.Join(syncPath(s.dir), syncPath(filepath.Dir(s.dir)))
 }
 
 func (s *Store) removeTemporaries() error {
@@ -158,7 +157,7 @@ func (s *Store) publish(f *os.File, ref Ref) error {
 			return err
 		}
 	}
-	return syncEach([]string{s.folder(ref.Sum)})
+	return syncPath(s.folder(ref.Sum))
 }
 
 // holds reports whether ref is there with its whole length. A file of another length is
@@ -206,97 +205,6 @@ func (s *source) Read(p []byte) (int, error) {
 		s.err = err
 	}
 	return n, err
-}
-
-// PutMany keeps many small blobs at thousands a second: it syncs a whole batch with a
-// few calls where Put syncs each. refs[i] names blobs[i], and all are on disk when it
-// returns without error. After an error some may have been kept; putting them again is
-// harmless. The caller bounds the batch: each blob is a file until the sync.
-func (s *Store) PutMany(ctx context.Context, blobs [][]byte) (refs []Ref, err error) {
-	b := batch{store: s, seen: make(map[Sum]bool, len(blobs))}
-	defer b.discard()
-	if b.barrier, err = openBarrier(s.dir); err != nil {
-		return nil, diskError(err)
-	}
-	defer b.barrier.close()
-	refs = make([]Ref, 0, len(blobs))
-	for _, content := range blobs {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("blob: putting many: %w", err)
-		}
-		ref := Ref{Sum: SumOf(content), Size: int64(len(content))}
-		if err := b.add(ref, content); err != nil {
-			return nil, diskError(err)
-		}
-		refs = append(refs, ref)
-	}
-	if err := b.publish(); err != nil {
-		return nil, diskError(err)
-	}
-	return refs, nil
-}
-
-// batch is a PutMany at work: its temporaries and the names they will have.
-type batch struct {
-	store   *Store
-	barrier *barrier
-	seen    map[Sum]bool
-	temps   []string // parallel to names
-	names   []string
-}
-
-func (b *batch) add(ref Ref, content []byte) error {
-	if b.seen[ref.Sum] {
-		return nil
-	}
-	b.seen[ref.Sum] = true
-	if b.store.holds(ref) {
-		return nil
-	}
-	f, err := os.CreateTemp(b.store.tmp, tmpStart)
-	if err != nil {
-		return err
-	}
-	b.temps = append(b.temps, f.Name())
-	b.names = append(b.names, b.store.path(ref.Sum))
-	_, err = f.Write(content)
-	return errors.Join(err, f.Close())
-}
-
-func (b *batch) publish() error {
-	if err := b.barrier.sync(b.temps); err != nil {
-		return err
-	}
-	for i, temp := range b.temps {
-		if err := os.Rename(temp, b.names[i]); err != nil {
-			return err
-		}
-	}
-	b.temps = nil
-	return b.barrier.sync(b.folders())
-}
-
-// folders lists the shards of every blob asked for, also of those that were there: they
-// may be a concurrent Put's, not yet synced.
-func (b *batch) folders() []string {
-	var touched [256]bool
-	for sum := range b.seen {
-		touched[sum[0]] = true
-	}
-	var folders []string
-	for i, yes := range touched {
-		if yes {
-			folders = append(folders, filepath.Join(b.store.dir, shard(byte(i))))
-		}
-	}
-	return folders
-}
-
-// discard removes the temporaries of a batch that failed.
-func (b *batch) discard() {
-	for _, temp := range b.temps {
-		os.Remove(temp)
-	}
 }
 
 // File is an open blob, for reading. It is the *os.File itself, so that
@@ -408,18 +316,13 @@ func refOf(entry fs.DirEntry, first byte) (Ref, error) {
 	return Ref{Sum: sum, Size: info.Size()}, nil
 }
 
-// syncEach makes the content of each file, or the names in each folder, durable.
-func syncEach(paths []string) error {
-	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
+// syncPath makes the content of a file, or the names in a folder, durable.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
 	}
-	return nil
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func diskError(err error) error {

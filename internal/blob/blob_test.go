@@ -102,9 +102,6 @@ func TestPermissions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "blobs")
 	s := open(t, dir)
 	ref := put(t, s, "secret release")
-	if _, err := s.PutMany(context.Background(), [][]byte{[]byte("many")}); err != nil {
-		t.Fatal(err)
-	}
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -166,9 +163,6 @@ func TestPutKeepsNothingOfAFailedRead(t *testing.T) {
 	if _, err := s.Put(ctx, strings.NewReader("late"), 1<<20); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if _, err := s.PutMany(ctx, [][]byte{[]byte("late")}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the context's error", err)
-	}
 	if n := len(all(t, s)); n != 0 {
 		t.Errorf("%d blobs kept, want none", n)
 	}
@@ -183,9 +177,6 @@ func TestPutDoesNotRewrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, s, "the same")
-	if _, err := s.PutMany(context.Background(), [][]byte{[]byte("the same")}); err != nil {
-		t.Fatal(err)
-	}
 	after, err := os.Stat(s.path(ref.Sum))
 	if err != nil {
 		t.Fatal(err)
@@ -198,19 +189,12 @@ func TestPutDoesNotRewrite(t *testing.T) {
 
 func TestPutRepairsATruncatedBlob(t *testing.T) {
 	s := open(t, t.TempDir())
-	for _, again := range []func() error{
-		func() error { _, err := s.Put(context.Background(), strings.NewReader("content"), 100); return err },
-		func() error { _, err := s.PutMany(context.Background(), [][]byte{[]byte("content")}); return err },
-	} {
-		ref := put(t, s, "content")
-		if err := os.Truncate(s.path(ref.Sum), 3); err != nil {
-			t.Fatal(err)
-		}
-		if err := again(); err != nil {
-			t.Fatal(err)
-		}
-		checkWhole(t, s)
+	ref := put(t, s, "content")
+	if err := os.Truncate(s.path(ref.Sum), 3); err != nil {
+		t.Fatal(err)
 	}
+	put(t, s, "content")
+	checkWhole(t, s)
 }
 
 func TestConcurrentPutsOfTheSameContent(t *testing.T) {
@@ -222,9 +206,6 @@ func TestConcurrentPutsOfTheSameContent(t *testing.T) {
 			if _, err := s.Put(context.Background(), bytes.NewReader(content), 100); err != nil {
 				t.Error(err)
 			}
-			if _, err := s.PutMany(context.Background(), [][]byte{content, content}); err != nil {
-				t.Error(err)
-			}
 		})
 	}
 	wg.Wait()
@@ -234,45 +215,14 @@ func TestConcurrentPutsOfTheSameContent(t *testing.T) {
 	checkWhole(t, s)
 }
 
-func TestPutMany(t *testing.T) {
-	s := open(t, t.TempDir())
-	there := put(t, s, "blob 7")
-	for _, n := range []int{0, 1, 8, 500} { // below and above the number that is synced one by one
-		blobs := make([][]byte, n)
-		for i := range blobs {
-			blobs[i] = fmt.Appendf(nil, "blob %d", i-i%2) // every second one is a repeat
-		}
-		refs, err := s.PutMany(context.Background(), blobs)
-		if err != nil || len(refs) != n {
-			t.Fatalf("%d blobs: %d refs, %v", n, len(refs), err)
-		}
-		for i, ref := range refs {
-			if want := (Ref{SumOf(blobs[i]), int64(len(blobs[i]))}); ref != want {
-				t.Fatalf("refs[%d] = %v, want %v", i, ref, want)
-			}
-		}
-	}
-	if got, want := len(all(t, s)), 251; got != want {
-		t.Errorf("%d blobs, want %d", got, want)
-	}
-	if !slices.ContainsFunc(all(t, s), func(r Ref) bool { return r == there }) {
-		t.Error("the blob that was there is gone")
-	}
-	checkWhole(t, s)
-}
-
 func TestAllIsSortedAndNamesForeignFiles(t *testing.T) {
 	s := open(t, t.TempDir())
-	var blobs [][]byte
-	for i := range 300 {
-		blobs = append(blobs, fmt.Append(nil, "number ", i))
-	}
-	if _, err := s.PutMany(context.Background(), blobs); err != nil {
-		t.Fatal(err)
+	for i := range 40 {
+		put(t, s, fmt.Sprint("number ", i))
 	}
 	refs := all(t, s)
-	if len(refs) != 300 {
-		t.Fatalf("%d blobs, want 300", len(refs))
+	if len(refs) != 40 {
+		t.Fatalf("%d blobs, want 40", len(refs))
 	}
 	if !slices.IsSortedFunc(refs, func(a, b Ref) int { return bytes.Compare(a.Sum[:], b.Sum[:]) }) {
 		t.Error("not in the order of the sums")
@@ -293,7 +243,7 @@ func TestAllIsSortedAndNamesForeignFiles(t *testing.T) {
 			good++
 		}
 	}
-	if text := strings.Join(errs, "\n"); good != 300 || len(errs) != 2 ||
+	if text := strings.Join(errs, "\n"); good != 40 || len(errs) != 2 ||
 		!strings.Contains(text, misplaced) || !strings.Contains(text, foreign) {
 		t.Errorf("%d blobs and errors:\n%s", good, text)
 	}
@@ -387,9 +337,6 @@ func TestDiskRefusal(t *testing.T) {
 	if _, err := s.Put(context.Background(), strings.NewReader("x"), 1); !market.Is(err, market.Unavailable) {
 		t.Errorf("Put: %v, want Unavailable", err)
 	}
-	if _, err := s.PutMany(context.Background(), [][]byte{{1}}); !market.Is(err, market.Unavailable) {
-		t.Errorf("PutMany: %v, want Unavailable", err)
-	}
 }
 
 // TestKilledProcess kills a process that puts as fast as it can: every blob it
@@ -450,19 +397,12 @@ func putUntilKilled(dir string) {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				seed := fmt.Sprintf("%d %d %d ", os.Getpid(), worker, i)
-				blobs := make([][]byte, 10)
-				for j := range blobs {
-					blobs[j] = fmt.Append([]byte(seed), j)
-				}
-				refs, err := s.PutMany(context.Background(), blobs)
-				one, errOne := s.Put(context.Background(), strings.NewReader(strings.Repeat(seed, 5000)), 1<<20)
-				if err := errors.Join(err, errOne); err != nil {
+				ref, err := s.Put(context.Background(), strings.NewReader(strings.Repeat(seed, 5000)), 1<<20)
+				if err != nil {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(1)
 				}
-				for _, ref := range append(refs, one) {
-					fmt.Println(ref.Sum)
-				}
+				fmt.Println(ref.Sum)
 			}
 		})
 	}
