@@ -47,10 +47,6 @@ func (m *Monitor) addRoute(pattern string) any {
 	return known
 }
 
-// OrderSettled counts an order that has become paid; via names what told of the payment
-// first: webhook, return, reconcile.
-func (m *Monitor) OrderSettled(via string) { m.settled.WithLabelValues(via).Inc() }
-
 // WatchStore shows a database's figures.
 func (m *Monitor) WatchStore(stats func() store.Stats) {
 	m.watch(func(emit emitter) {

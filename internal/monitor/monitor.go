@@ -45,7 +45,6 @@ type Monitor struct {
 	routes   sync.Map // pattern string → *route
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	settled  *prometheus.CounterVec
 
 	mu     sync.Mutex // guards checks
 	checks []check
@@ -76,11 +75,7 @@ func New(o Options) *Monitor {
 		Help:    "Time from a request's headers until its handler returned.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"route"})
-	m.settled = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "souk_orders_settled_total",
-		Help: "Orders that became paid, by what told of the payment first.",
-	}, []string{"via"})
-	m.registry.MustRegister(m.requests, m.duration, m.settled, buildInfo(o.Version),
+	m.registry.MustRegister(m.requests, m.duration, buildInfo(o.Version),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.scrape = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog: errorLog{m.log}, ErrorHandling: promhttp.ContinueOnError,

@@ -208,17 +208,13 @@ func TestWatched(t *testing.T) {
 	m.WatchReplica("2", func() (uint64, time.Duration) { return 0, 0 }, func() error { return nil })
 	m.WatchJobs(func() map[string]int { return map[string]int{"queued": 3, "failed": 1} })
 	m.Gauge("souk_search_lag_commits", "Commits that the index lacks.", func() float64 { return 2 })
-	m.OrderSettled("webhook")
-	m.OrderSettled("webhook")
-	m.OrderSettled("return")
 	expect(t, scrape(t, m),
 		`souk_store_commits_total 7`, `souk_store_writes_total 40`,
 		`souk_store_lsn{state="committed"} 12`, `souk_store_lsn{state="durable"} 11`,
 		`souk_store_disk_bytes 4096`, `souk_store_disk_free_bytes 1.073741824e+09`,
 		`souk_replica_lag_commits{replica="1"} 5`, `souk_replica_lag_seconds{replica="1"} 1.5`,
 		`souk_replica_failing{replica="1"} 0`, `souk_replica_lag_commits{replica="2"} 0`,
-		`souk_jobs{state="queued"} 3`, `souk_jobs{state="failed"} 1`, `souk_search_lag_commits 2`,
-		`souk_orders_settled_total{via="webhook"} 2`, `souk_orders_settled_total{via="return"} 1`)
+		`souk_jobs{state="queued"} 3`, `souk_jobs{state="failed"} 1`, `souk_search_lag_commits 2`)
 	failure = errors.New("403")
 	expect(t, scrape(t, m), `souk_replica_failing{replica="1"} 1`)
 }
