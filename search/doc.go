@@ -23,8 +23,11 @@
 //	name   words of the name, and neighbours written together: "langchain-chroma" is
 //	       langchain, chroma and langchainchroma
 //	text   words of name, summary, category and source, without stop words
-//	stem   their English stems
-//	edge   their beginnings, of two to twelve characters
+//	stem   English stems of those that differ from their stems
+//
+// There is no field of beginnings (edge n-grams): it would make the index three times as
+// large and as slow to build. A beginning is looked up in the dictionary instead, and the
+// commonest 48 words that go on from it are searched for, in names and text.
 //
 // Fields hold which documents have a word, not how often: in a line of text frequency
 // says little, and repeating a word must not lift a listing. What ranking and facets need

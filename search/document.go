@@ -18,20 +18,15 @@ import (
 const formatVersion = 1
 
 // fieldNames are the names of a tenant's fields.
-type fieldNames struct{ name, text, stem, edge string }
+type fieldNames struct{ name, text, stem string }
 
 func fieldsOf(tenant market.TenantID) fieldNames {
 	at := "@" + string(tenant)
-	return fieldNames{"name" + at, "text" + at, "stem" + at, "edge" + at}
+	return fieldNames{"name" + at, "text" + at, "stem" + at}
 }
 
 // storedField holds an agent's facts; it is not indexed.
 const storedField = "facts"
-
-const (
-	minEdge = 2  // characters of the shortest beginning that is indexed
-	maxEdge = 12 // and of the longest
-)
 
 // docID names a document. Tenant IDs have no slash.
 func docID(tenant market.TenantID, id market.AgentID) string {
@@ -56,7 +51,7 @@ func (s *wordSet) add(word string) {
 }
 
 // words are what an agent is found by.
-type words struct{ name, text, stem, edge wordSet }
+type words struct{ name, text, stem wordSet }
 
 func wordsOf(a *market.Agent) *words {
 	var w words
@@ -68,8 +63,9 @@ func wordsOf(a *market.Agent) *words {
 		w.addText(string(a.Category))
 	}
 	for _, word := range w.text.words {
-		w.stem.add(stem(word))
-		w.addEdges(word)
+		if st := stem(word); st != word {
+			w.stem.add(st)
+		}
 	}
 	return &w
 }
@@ -124,21 +120,6 @@ func joined(chunks []chunk) string {
 	return s
 }
 
-func (w *words) addEdges(word string) {
-	n := 0
-	for i := range word {
-		if n >= minEdge {
-			w.edge.add(word[:i])
-		}
-		if n++; n > maxEdge {
-			return
-		}
-	}
-	if n >= minEdge {
-		w.edge.add(word)
-	}
-}
-
 // newDocument makes a published agent's document.
 func newDocument(tenant market.TenantID, a *market.Agent) index.Document {
 	w := wordsOf(a)
@@ -147,7 +128,6 @@ func newDocument(tenant market.TenantID, a *market.Agent) index.Document {
 	d.AddField(wordField(f.name, w.name.words))
 	d.AddField(wordField(f.text, w.text.words))
 	d.AddField(wordField(f.stem, w.stem.words))
-	d.AddField(wordField(f.edge, w.edge.words))
 	d.AddField(document.NewTextFieldCustom(storedField, nil, factsOf(a, w).encode(), index.StoreField, nil))
 	return d
 }

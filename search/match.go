@@ -16,10 +16,10 @@ import (
 // Weights of the ways in which a word can match; the formula is in doc.go.
 const (
 	weightName  = 1.5
-	weightText  = 0.4
-	weightStem  = 0.6
-	weightEdge  = 0.5
+	weightText  = 1.0
+	weightStem  = 0.6 // for another form of the word, where the word itself is not
 	nearFactor  = 0.7 // of the weights, for a word spelled nearly so
+	startFactor = 0.6 // and for one that the query's word is the beginning of
 	tailFactor  = 1.3 // for a name whose part after the slash is the query
 	popularity0 = 8.0 // log10 of the popularity that counts in full
 )

@@ -11,15 +11,18 @@ import (
 )
 
 const (
-	fewForEdge = 20 // documents under which the last word also matches as a beginning
-	fewForNear = 3  // documents under which a word is taken for a misspelt one
-	rarer      = 20 // times that a word which has matches must be rarer than its correction
-	minNear    = 4  // characters from which one edit is allowed
-	minNear2   = 8  // and two
-	maxNear    = 24 // bytes of the longest word that is corrected
-	readNear   = 256
-	countNear  = 48 // nearly equal words whose documents are counted
-	useNear    = 6  // and that are searched for
+	fewForStart = 20    // documents under which the last word also matches as a beginning
+	fewForNear  = 3     // documents under which a word is taken for a misspelt one
+	minStart    = 2     // characters from which a word is taken for a beginning
+	readStart   = 4_000 // words with it that are looked at
+	useStart    = 48    // and that are searched for
+	rarer       = 20    // times that a word which has matches must be rarer than its correction
+	minNear     = 4     // characters from which one edit is allowed
+	minNear2    = 8     // and two
+	maxNear     = 24    // bytes of the longest word that is corrected
+	readNear    = 256
+	countNear   = 48 // nearly equal words whose documents are counted
+	useNear     = 6  // and that are searched for
 )
 
 // term is one word of a query and what it matches.
@@ -57,8 +60,8 @@ func (s *searcher) understand(text string) ([]*term, error) {
 		if err := s.resolve(terms, i); err != nil {
 			return nil, err
 		}
-		if t.n < fewForEdge && i == len(terms)-1 {
-			if err := s.widenToEdge(t); err != nil {
+		if t.n < fewForStart && i == len(terms)-1 {
+			if err := s.widenToStart(t); err != nil {
 				return nil, err
 			}
 		}
@@ -153,7 +156,7 @@ func (s *searcher) resolve(terms []*term, i int) error {
 	t := terms[i]
 	err := s.addWord(t, t.word, 1)
 	if err == nil {
-		err = s.addSource(t, s.fields.stem, stem(t.word), weightStem, false)
+		err = s.addStem(t, t.word, 1)
 	}
 	if err == nil && i > 0 {
 		err = s.addWord(t, terms[i-1].word+t.word, 1)
@@ -171,23 +174,52 @@ func (s *searcher) addWord(t *term, word string, factor float32) error {
 	return s.addSource(t, s.fields.text, word, weightText*factor, false)
 }
 
-func (s *searcher) addSource(t *term, field, word string, weight float32, named bool) error {
-	rows, err := s.rowsOf(field, word)
-	if err != nil || rows.count() == 0 {
-		if t.rows == nil {
-			t.rows = rows
-		}
+// addStem adds the documents that have another form of a word, and not the word. The
+// field of stems has those that differ from their words.
+func (s *searcher) addStem(t *term, word string, factor float32) error {
+	st := stem(word)
+	forms, err := s.rowsOf(s.fields.stem, st)
+	if err != nil {
 		return err
 	}
-	t.sources = append(t.sources, source{rows, weight, named})
-	t.rows = union(t.rows, rows)
-	t.n = t.rows.count()
+	itself, err := s.rowsOf(s.fields.text, word)
+	if err != nil {
+		return err
+	}
+	if st != word {
+		plain, err := s.rowsOf(s.fields.text, st)
+		if err != nil {
+			return err
+		}
+		forms = union(forms, plain)
+	}
+	t.add(source{minus(forms, itself), weightStem * factor, false})
 	return nil
 }
 
+func (s *searcher) addSource(t *term, field, word string, weight float32, named bool) error {
+	rows, err := s.rowsOf(field, word)
+	if err != nil {
+		return err
+	}
+	t.add(source{rows, weight, named})
+	return nil
+}
+
+func (t *term) add(src source) {
+	t.rows = union(t.rows, src.rows)
+	if src.rows.count() > 0 {
+		t.sources = append(t.sources, src)
+		t.n = t.rows.count()
+	}
+}
+
 func union(a, b rowSet) rowSet {
-	if a == nil {
+	switch {
+	case a == nil:
 		return b
+	case b == nil:
+		return a
 	}
 	both := make(rowSet, len(a))
 	for i := range a {
@@ -203,12 +235,73 @@ func union(a, b rowSet) rowSet {
 	return both
 }
 
-// widenToEdge lets a term match as a beginning.
-func (s *searcher) widenToEdge(t *term) error {
-	if n := utf8.RuneCountInString(t.word); n < minEdge || n > maxEdge {
+func minus(a, b rowSet) rowSet {
+	rest := make(rowSet, len(a))
+	for i := range a {
+		rest[i] = a[i]
+		if !a[i].IsEmpty() && !b[i].IsEmpty() {
+			rest[i] = roaring.AndNot(a[i], b[i])
+		}
+	}
+	return rest
+}
+
+// widenToStart lets a term match as the beginning of the words that most documents have.
+func (s *searcher) widenToStart(t *term) error {
+	if utf8.RuneCountInString(t.word) < minStart {
 		return nil
 	}
-	return s.addSource(t, s.fields.edge, t.word, weightEdge, false)
+	words, err := s.startingWith(t.word)
+	if err != nil {
+		return err
+	}
+	var named, text rowSet
+	for _, w := range words {
+		rows, err := s.rowsOf(s.fields.text, w)
+		if err != nil {
+			return err
+		}
+		text = union(text, rows)
+		if rows, err = s.rowsOf(s.fields.name, w); err != nil {
+			return err
+		}
+		named = union(named, rows)
+	}
+	t.add(source{named, weightName * startFactor, true})
+	t.add(source{text, weightText * startFactor, false})
+	return nil
+}
+
+// startingWith reads from the tenant's dictionary which words go on from a beginning.
+func (s *searcher) startingWith(start string) ([]string, error) {
+	dict, err := s.view.snap.FieldDictPrefix(s.fields.text, []byte(start))
+	if err != nil {
+		return nil, err
+	}
+	defer dict.Close()
+	type word struct {
+		text string
+		n    uint64 // documents, deleted ones among them
+	}
+	var words []word
+	for range readStart {
+		e, err := dict.Next()
+		if err != nil {
+			return nil, err
+		}
+		if e == nil {
+			break
+		}
+		if e.Term != start {
+			words = append(words, word{e.Term, e.Count})
+		}
+	}
+	slices.SortStableFunc(words, func(a, b word) int { return cmp.Compare(b.n, a.n) })
+	list := make([]string, min(len(words), useStart))
+	for i := range list {
+		list[i] = words[i].text
+	}
+	return list, nil
 }
 
 // widenToNear lets a term match as the words it may have been meant for.
@@ -221,7 +314,7 @@ func (s *searcher) widenToNear(t *term) error {
 		if err := s.addWord(t, w.word, nearFactor); err != nil {
 			return err
 		}
-		if err := s.addSource(t, s.fields.stem, stem(w.word), weightStem*nearFactor, false); err != nil {
+		if err := s.addStem(t, w.word, nearFactor); err != nil {
 			return err
 		}
 	}
