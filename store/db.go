@@ -52,15 +52,18 @@ type DB struct {
 	lock   *pebble.Lock
 	opts   Options
 	faults *Faults
-	node   Node
 	disk   diskGuard
+	gate   gate
+
+	nodeMu sync.Mutex
+	node   Node
 
 	writer chan struct{} // holds one token: whoever has it is the writer
+	turns  atomic.Uint64 // how often the token has been taken
 	// Owned by the writer.
 	last      LSN
 	lastChain Chain
 	lastTime  time.Time
-	closed    bool
 
 	committed atomic.Uint64 // last, for readers
 	durable   atomic.Uint64
@@ -113,6 +116,7 @@ func Open(o Options) (*DB, error) {
 	db := &DB{
 		opts: o, faults: o.Faults,
 		writer:    make(chan struct{}, 1),
+		gate:      newGate(),
 		durableCh: make(chan struct{}),
 		retained:  map[string]LSN{},
 	}
@@ -254,7 +258,10 @@ func (db *DB) readMeta(dir string) error {
 		return err
 	}
 	if v == nil {
-		return db.writeMeta(Node{ID: market.NewNodeID(db.opts.Clock()), Created: db.opts.Clock().UTC()})
+		return db.initialize(dir)
+	}
+	if len(v) != 4 {
+		return fmt.Errorf("store: the schema version in %s is damaged (%x)", dir, v)
 	}
 	if got := binary.BigEndian.Uint32(v); got != SchemaVersion {
 		return market.Errorf(market.Conflict, "The data in %s has schema version %d, and this souk knows version %d. Use a newer souk for it.",
@@ -267,6 +274,24 @@ func (db *DB) readMeta(dir string) error {
 	return decode(v, &db.node)
 }
 
+// initialize makes a database of an empty directory. One that holds keys but no schema
+// version is a restore that was never finished.
+func (db *DB) initialize(dir string) error {
+	it, err := db.engine.NewIter(nil)
+	if err != nil {
+		return fmt.Errorf("store: reading %s: %w", dir, err)
+	}
+	empty := !it.First()
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("store: reading %s: %w", dir, err)
+	}
+	if !empty {
+		return market.Errorf(market.Conflict, "The data in %s is from a restore that was not finished. Restore again into a new directory.", dir)
+	}
+	return db.writeMeta(Node{ID: market.NewNodeID(db.opts.Clock()), Created: db.opts.Clock().UTC()})
+}
+
+// writeMeta writes schema version and node. Its caller holds nodeMu or is Open.
 func (db *DB) writeMeta(n Node) error {
 	b := db.engine.NewBatch()
 	defer b.Close()
@@ -326,14 +351,12 @@ func (db *DB) readHead() error {
 	return nil
 }
 
-// Close waits for the writer and closes the database.
+// Close waits for the transactions under way and closes the database. What is asked of
+// it from then on is answered with Unavailable. Snapshots are closed before.
 func (db *DB) Close() error {
-	<-db.writer
-	defer func() { db.writer <- struct{}{} }()
-	if db.closed {
+	if !db.gate.shut() {
 		return nil
 	}
-	db.closed = true
 	err := errors.Join(db.engine.Close(), db.lock.Close())
 	if err != nil {
 		return fmt.Errorf("store: closing: %w", err)
@@ -343,15 +366,19 @@ func (db *DB) Close() error {
 
 // Node returns who this directory is.
 func (db *DB) Node() Node {
-	<-db.writer
-	defer func() { db.writer <- struct{}{} }()
+	db.nodeMu.Lock()
+	defer db.nodeMu.Unlock()
 	return db.node
 }
 
 // Unfence ends the caution that follows a restore: jobs may leave the machine again.
 func (db *DB) Unfence() error {
-	<-db.writer
-	defer func() { db.writer <- struct{}{} }()
+	if err := db.gate.enter(); err != nil {
+		return err
+	}
+	defer db.gate.leave()
+	db.nodeMu.Lock()
+	defer db.nodeMu.Unlock()
 	n := db.node
 	n.Fenced = false
 	return db.writeMeta(n)
@@ -374,12 +401,11 @@ func (db *DB) markDurable(lsn LSN) {
 	db.durableCh = make(chan struct{})
 }
 
-// waitDurable returns when lsn is durable, or with ctx's error.
+// waitDurable returns when lsn is durable, or with ctx's error. Its caller has entered
+// the gate, so the database stays open meanwhile.
 func (db *DB) waitDurable(ctx context.Context, lsn LSN) error {
 	for {
-		db.durableMu.Lock()
-		ch, now := db.durableCh, db.DurableLSN()
-		db.durableMu.Unlock()
+		ch, now := db.durability()
 		if now >= lsn {
 			return nil
 		}
@@ -391,27 +417,42 @@ func (db *DB) waitDurable(ctx context.Context, lsn LSN) error {
 	}
 }
 
+// durability returns up to where commits are durable, and a channel that is closed when
+// that has changed.
+func (db *DB) durability() (<-chan struct{}, LSN) {
+	db.durableMu.Lock()
+	defer db.durableMu.Unlock()
+	return db.durableCh, db.DurableLSN()
+}
+
 // Stats are counts since Open and sizes now.
 type Stats struct {
 	Commits, Writes uint64 // commits, and keys written by them
 	LastLSN         LSN
 	DurableLSN      LSN
-	DiskBytes       uint64 // of all files of the database
+	DiskBytes       uint64 // of all files of the database; 0 once it is closed
 	FreeBytes       uint64 // on its disk
 }
 
 // Stats returns the database's figures; it is cheap enough for every scrape.
 func (db *DB) Stats() Stats {
-	m := db.engine.Metrics()
-	return Stats{
+	s := Stats{
 		Commits: db.commits.Load(), Writes: db.writes.Load(),
-		LastLSN: db.LastLSN(), DurableLSN: db.DurableLSN(),
-		DiskBytes: m.DiskSpaceUsage(), FreeBytes: db.disk.free(),
+		LastLSN: db.LastLSN(), DurableLSN: db.DurableLSN(), FreeBytes: db.disk.free(),
 	}
+	if db.gate.enter() == nil {
+		s.DiskBytes = db.engine.Metrics().DiskSpaceUsage()
+		db.gate.leave()
+	}
+	return s
 }
 
 // Compact rewrites all of the database into its densest form.
 func (db *DB) Compact(ctx context.Context) error {
+	if err := db.gate.enter(); err != nil {
+		return err
+	}
+	defer db.gate.leave()
 	if err := db.engine.Compact(ctx, []byte{spaceEngine}, []byte{spaceTenant + 1}, true); err != nil {
 		return fmt.Errorf("store: compacting: %w", err)
 	}

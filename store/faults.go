@@ -28,7 +28,15 @@ func NewFaults(seed uint64) *Faults {
 func (f *Faults) chance(p float64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.rng.Float64() < p
+	return f.random().Float64() < p
+}
+
+// random is the source that NewFaults seeded, or one drawn now; mu is held.
+func (f *Faults) random() *rand.Rand {
+	if f.rng == nil {
+		f.rng = rand.New(rand.NewPCG(rand.Uint64(), 0))
+	}
+	return f.rng
 }
 
 // runs is how often fn runs for one commit.
@@ -52,7 +60,7 @@ func (f *Faults) delayFeed(ctx context.Context) error {
 		return nil
 	}
 	f.mu.Lock()
-	d := time.Duration(f.rng.Int64N(int64(f.FeedDelay)))
+	d := time.Duration(f.random().Int64N(int64(f.FeedDelay)))
 	f.mu.Unlock()
 	select {
 	case <-time.After(d):

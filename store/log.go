@@ -44,8 +44,9 @@ func (c Class) String() string {
 	return "ephemeral"
 }
 
-// ErrLogCut says that the change log no longer reaches back to the LSN asked for. A
-// follower that gets it starts over from the records.
+// ErrLogCut says that the change log doesn't have the LSN asked for: it has been cut, or
+// the directory was restored to an earlier moment. A follower that gets it starts over
+// from the records.
 var ErrLogCut = errors.New("store: the change log no longer reaches back that far")
 
 // Change is one durable commit as followers see it: which keys, not which values. The
@@ -117,7 +118,7 @@ func parseLogEntry(lsn LSN, b []byte) (c Change, err error) {
 			return bad()
 		}
 		rest, w2 := binary.Uvarint(b[w1:])
-		if w2 <= 0 || rest > uint64(len(b)-w1-w2) {
+		if w2 <= 0 || rest > uint64(len(b)-w1-w2) || shared+rest > MaxKey {
 			return bad()
 		}
 		b = b[w1+w2:]
@@ -171,31 +172,75 @@ func changedKeys(b *pebble.Batch) ([][]byte, error) {
 }
 
 // Feed yields the durable changes after an LSN in order, and waits for new ones until
-// ctx ends (then it yields ctx's error). It fails with ErrLogCut where the log has been cut.
+// ctx ends (then it yields ctx's error) or the database is closed (Unavailable). It
+// fails with ErrLogCut where the log has been cut, and where after lies ahead of the
+// last commit.
 func (db *DB) Feed(ctx context.Context, after LSN) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
+		if after > db.LastLSN() {
+			yield(Change{}, ErrLogCut)
+			return
+		}
 		for {
-			if err := db.waitDurable(ctx, after+1); err != nil {
-				yield(Change{}, err)
-				return
-			}
-			if err := db.faults.delayFeed(ctx); err != nil {
-				yield(Change{}, err)
-				return
-			}
-			upTo := db.DurableLSN()
-			for c, err := range readLog(db.engine, after, upTo) {
-				c.More = c.LSN < upTo
-				if !yield(c, err) || err != nil {
+			changes, err := db.nextChanges(ctx, after)
+			for _, c := range changes {
+				if !yield(c, nil) {
 					return
 				}
 				after = c.LSN
-				if ctx.Err() != nil {
-					break
-				}
+			}
+			if err != nil {
+				yield(Change{}, err)
+				return
 			}
 		}
 	}
+}
+
+// feedKeys is about how many changed keys of a feed are read ahead. No iterator is open
+// while the follower works, however long that takes: it would keep old files on the disk.
+const feedKeys = 4_096
+
+// nextChanges waits until there are durable changes after an LSN and returns the first
+// of them. Changes that come with an error precede it.
+func (db *DB) nextChanges(ctx context.Context, after LSN) ([]Change, error) {
+	if err := db.waitFeed(ctx, after+1); err != nil {
+		return nil, err
+	}
+	if err := db.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer db.gate.leave()
+	var changes []Change
+	keys, upTo := 0, db.DurableLSN()
+	for c, err := range readLog(db.engine, after, upTo) {
+		if err != nil {
+			return changes, err
+		}
+		c.More = c.LSN < upTo
+		changes = append(changes, c)
+		if keys += 1 + len(c.Keys); keys >= feedKeys {
+			break
+		}
+	}
+	return changes, nil
+}
+
+// waitFeed is waitDurable for one who must not keep the database from closing.
+func (db *DB) waitFeed(ctx context.Context, lsn LSN) error {
+	for ctx.Err() == nil {
+		ch, now := db.durability()
+		if now >= lsn {
+			return db.faults.delayFeed(ctx)
+		}
+		select {
+		case <-ch:
+		case <-db.gate.closing:
+			return errStopping
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
 }
 
 // readLog yields the log's entries of (after, upTo]. A gap is an error.
@@ -238,6 +283,10 @@ func (db *DB) ChainAt(lsn LSN) (Chain, error) {
 	if lsn == 0 {
 		return Chain{}, nil
 	}
+	if err := db.gate.enter(); err != nil {
+		return Chain{}, err
+	}
+	defer db.gate.leave()
 	v, closer, err := db.engine.Get(logKey(lsn))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return Chain{}, ErrLogCut
@@ -284,6 +333,10 @@ const logKept = 100_000
 // CutLog drops the entries that every registered follower has followed, except the
 // last logKept. It is for the running server, when all its followers are registered.
 func (db *DB) CutLog() error {
+	if err := db.gate.enter(); err != nil {
+		return err
+	}
+	defer db.gate.leave()
 	upTo := db.DurableLSN()
 	db.retainMu.Lock()
 	for _, lsn := range db.retained {

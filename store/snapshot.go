@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -23,17 +22,15 @@ type Snapshot struct {
 
 // Snapshot pins the last commit and waits until it is durable.
 func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
-	select {
-	case <-db.writer:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := db.gate.enter(); err != nil {
+		return nil, err
 	}
-	if db.closed {
-		db.writer <- struct{}{}
-		return nil, fmt.Errorf("store: the database is closed")
+	defer db.gate.leave()
+	if err := db.turn(ctx); err != nil {
+		return nil, err
 	}
 	s := &Snapshot{snap: db.engine.NewSnapshot(), lsn: db.last, chain: db.lastChain, time: db.lastTime}
-	db.writer <- struct{}{}
+	db.yield()
 	if err := db.waitDurable(ctx, s.lsn); err != nil {
 		s.snap.Close()
 		return nil, err

@@ -62,46 +62,101 @@ func (t *Table[K, R]) Load(tx Reader, id K) (R, error) {
 
 // Has reports whether there is a record with the key.
 func (t *Table[K, R]) Has(tx Reader, id K) (bool, error) {
-	v, err := tx.self().value(t.recordKey(tx.self(), id))
-	return v != nil, err
+	return tx.self().has(t.recordKey(tx.self(), id))
 }
 
 // Insert writes a record where none is; Conflict when there is one, or when another
-// record has its place in a unique index. It is the store's PutNew.
+// record has its place in a unique index. After a Conflict nothing has been written,
+// and fn may try something else. It is the store's PutNew.
 func (t *Table[K, R]) Insert(tx *Tx, rec *R) error {
-	v, err := encode(rec)
+	key, v, err := t.encode(tx, rec)
 	if err != nil {
 		return err
 	}
-	fresh, err := tx.putNew(t.recordKey(&tx.reader, t.key(rec)), v)
+	taken, err := tx.has(key)
 	if err != nil {
 		return err
 	}
-	if !fresh {
+	if taken {
 		return market.Errorf(market.Conflict, "There is already a %s %s.", t.noun, t.key(rec))
 	}
-	return t.addEntries(tx, rec)
+	return t.insert(tx, key, v, rec)
 }
 
-// Put writes a record, new or in the place of the one with its key.
+func (t *Table[K, R]) insert(tx *Tx, key, v []byte, rec *R) error {
+	if err := t.refuseTaken(tx, nil, rec); err != nil {
+		return err
+	}
+	if err := tx.put(key, v); err != nil {
+		return err
+	}
+	for _, ix := range t.indexes {
+		if err := t.addEntry(tx, ix, rec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Put writes a record, new or in the place of the one with its key. Conflict as with
+// Insert, when another record has its place in a unique index.
 func (t *Table[K, R]) Put(tx *Tx, rec *R) error {
+	key, v, err := t.encode(tx, rec)
+	if err != nil {
+		return err
+	}
 	var old R
-	key := t.recordKey(&tx.reader, t.key(rec))
 	found, err := tx.load(key, &old)
 	if err != nil {
 		return err
 	}
 	if !found {
-		return t.Insert(tx, rec)
+		return t.insert(tx, key, v, rec)
 	}
-	v, err := encode(rec)
-	if err != nil {
+	if err := t.refuseTaken(tx, &old, rec); err != nil {
 		return err
 	}
 	if err := tx.put(key, v); err != nil {
 		return err
 	}
 	return t.replaceEntries(tx, &old, rec)
+}
+
+// encode returns the key and the stored form of a record.
+func (t *Table[K, R]) encode(tx *Tx, rec *R) (key, v []byte, err error) {
+	id := t.key(rec)
+	if id == "" {
+		return nil, nil, fmt.Errorf("store: this %s has no key: %+v", t.noun, *rec)
+	}
+	v, err = encode(rec)
+	return t.recordKey(&tx.reader, id), v, err
+}
+
+// refuseTaken answers Conflict when another record has rec's place in a unique index.
+// old is the record that rec replaces, nil when it is new.
+func (t *Table[K, R]) refuseTaken(tx *Tx, old, rec *R) error {
+	for _, ix := range t.indexes {
+		if !ix.isUnique() {
+			continue
+		}
+		parts, ok := ix.entry(rec)
+		if !ok {
+			continue
+		}
+		if old != nil {
+			if was, wasIn := ix.entry(old); wasIn && bytes.Equal(was, parts) {
+				continue
+			}
+		}
+		taken, err := tx.has(t.entryKey(&tx.reader, ix, parts, t.key(rec)))
+		if err != nil {
+			return err
+		}
+		if taken {
+			return market.Errorf(market.Conflict, "There is already a %s with this %s.", t.noun, ix.label())
+		}
+	}
+	return nil
 }
 
 // Delete removes a record with its index entries; deleting what isn't there is fine.
@@ -139,15 +194,6 @@ func (t *Table[K, R]) All(tx Reader, after K) iter.Seq2[R, error] {
 			}
 		}
 	}
-}
-
-func (t *Table[K, R]) addEntries(tx *Tx, rec *R) error {
-	for _, ix := range t.indexes {
-		if err := t.addEntry(tx, ix, rec); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (t *Table[K, R]) replaceEntries(tx *Tx, old, rec *R) error {
@@ -189,12 +235,8 @@ func (t *Table[K, R]) addEntry(tx *Tx, ix indexWriter[R], rec *R) error {
 		return nil
 	}
 	id := t.key(rec)
-	fresh, err := tx.putNew(t.entryKey(&tx.reader, ix, parts, id), []byte(id))
-	if err != nil {
+	if err := tx.put(t.entryKey(&tx.reader, ix, parts, id), []byte(id)); err != nil {
 		return err
-	}
-	if !fresh {
-		return market.Errorf(market.Conflict, "There is already a %s with this %s.", t.noun, ix.label())
 	}
 	return t.addCount(tx, ix, rec, 1)
 }

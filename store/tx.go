@@ -80,6 +80,18 @@ func (r *reader) table(id tableID, kind byte) tuple {
 	return append(t, byte(id), kind)
 }
 
+// has reports whether anything is stored at a key.
+func (r *reader) has(key []byte) (bool, error) {
+	_, closer, err := r.from.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store: reading %s: %w", Key(key), err)
+	}
+	return true, closer.Close()
+}
+
 // value returns what is stored at a key, nil when nothing is.
 func (r *reader) value(key []byte) ([]byte, error) {
 	v, closer, err := r.from.Get(key)
@@ -116,42 +128,41 @@ type Tx struct {
 	batch  *pebble.Batch
 	bytes  int
 	result []byte
+	failed error // of the first write that couldn't be made; the transaction can't be committed
 }
 
 // SetResult sets the small value that Update returns, and returns again to whoever
 // repeats the operation.
 func (tx *Tx) SetResult(b []byte) { tx.result = b }
 
+// put writes a value. After an error the transaction can't be committed any more, even
+// by a function that ignores it: half of a record's entries may be missing.
 func (tx *Tx) put(key, value []byte) error {
 	if err := tx.count(key, value); err != nil {
-		return err
+		return tx.fail(err)
 	}
 	if err := tx.batch.Set(key, value, nil); err != nil {
-		return fmt.Errorf("store: writing %s: %w", Key(key), err)
+		return tx.fail(fmt.Errorf("store: writing %s: %w", Key(key), err))
 	}
 	return nil
 }
 
-// putNew writes only where nothing is, and reports whether it did.
-func (tx *Tx) putNew(key, value []byte) (bool, error) {
-	_, closer, err := tx.batch.Get(key)
-	switch {
-	case err == nil:
-		return false, closer.Close()
-	case !errors.Is(err, pebble.ErrNotFound):
-		return false, fmt.Errorf("store: reading %s: %w", Key(key), err)
-	}
-	return true, tx.put(key, value)
-}
-
+// delete is to a key what put is to a value.
 func (tx *Tx) delete(key []byte) error {
 	if err := tx.count(key, nil); err != nil {
-		return err
+		return tx.fail(err)
 	}
 	if err := tx.batch.Delete(key, nil); err != nil {
-		return fmt.Errorf("store: deleting %s: %w", Key(key), err)
+		return tx.fail(fmt.Errorf("store: deleting %s: %w", Key(key), err))
 	}
 	return nil
+}
+
+func (tx *Tx) fail(err error) error {
+	if tx.failed == nil {
+		tx.failed = err
+	}
+	return err
 }
 
 func (tx *Tx) count(key, value []byte) error {
@@ -169,15 +180,33 @@ func (tx *Tx) count(key, value []byte) error {
 	return nil
 }
 
-// View runs fn on a snapshot of the tenant's records.
+// View runs fn on a snapshot of the tenant's records. fn's error is returned as it is.
 func (db *DB) View(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) error {
 	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("store: reading: %w", err)
+	}
+	if err := checkTenant(tenant); err != nil {
 		return err
 	}
+	if err := db.gate.enter(); err != nil {
+		return err
+	}
+	defer db.gate.leave()
 	snap := db.engine.NewSnapshot()
 	defer snap.Close()
 	tx := &ReadTx{reader{from: snap, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	defer func() { tx.from = nil }() // a use after the end is a panic, not another's data
 	return fn(tx)
+}
+
+// maxTenant bounds a tenant's ID in bytes: it is in every key.
+const maxTenant = 64
+
+func checkTenant(t market.TenantID) error {
+	if t == "" || len(t) > maxTenant {
+		return fmt.Errorf("store: the tenant ID %q must have 1 to %d bytes", t, maxTenant)
+	}
+	return nil
 }
 
 func (db *DB) now() time.Time { return db.opts.Clock().UTC().Truncate(time.Millisecond) }
@@ -190,20 +219,27 @@ func (db *DB) now() time.Time { return db.opts.Clock().UTC().Truncate(time.Milli
 // has no effect but its writes and variables that each run sets afresh. ctx bounds the
 // wait for the writer's turn; once fn has run, the commit is carried through.
 func (db *DB) Update(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
+	if err := checkTenant(tenant); err != nil {
+		return Result{}, err
+	}
+	if err := db.gate.enter(); err != nil {
+		return Result{}, err
+	}
+	defer db.gate.leave()
 	for {
 		res, err := db.updateOnce(ctx, tenant, op, fn)
-		if errors.Is(err, ErrUnknownOutcome) && op.ID != "" {
+		if err == ErrUnknownOutcome && op.ID != "" {
 			continue // the operation's record tells whether it was committed
 		}
 		return res, err
 	}
 }
 
+// updateOnce returns ErrUnknownOutcome itself, not wrapped, for a commit whose outcome
+// isn't known; what fn returns doesn't count as that.
 func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
-	select {
-	case <-db.writer:
-	case <-ctx.Done():
-		return Result{}, fmt.Errorf("store: waiting for the writer's turn: %w", ctx.Err())
+	if err := db.turn(ctx); err != nil {
+		return Result{}, err
 	}
 	res, batch, err := db.commit(tenant, op, fn)
 	if err != nil {
@@ -228,10 +264,7 @@ func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn 
 // the writer's token. The batch it returns is applied, and is still to be waited for
 // and closed; it is nil when there is nothing to wait for.
 func (db *DB) commit(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Result, batch *pebble.Batch, err error) {
-	defer func() { db.writer <- struct{}{} }()
-	if db.closed {
-		return Result{}, nil, market.Errorf(market.Unavailable, "The marketplace is stopping. Please try again in a moment.")
-	}
+	defer db.yield()
 	if err := db.disk.refuse(); err != nil {
 		return Result{}, nil, err
 	}
@@ -264,6 +297,7 @@ func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx
 	}()
 	started := time.Now()
 	tx := &Tx{batch: batch, reader: reader{from: batch, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	defer func() { tx.from, tx.batch = nil, nil }() // batches are used again: a late write would go into another's
 	opKey := tx.table(tableOps, recordKeys).text(op.ID)
 	if op.ID != "" {
 		var done opRecord
@@ -275,6 +309,9 @@ func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx
 	}
 	if err := fn(tx); err != nil {
 		return Result{}, err
+	}
+	if tx.failed != nil {
+		return Result{}, tx.failed
 	}
 	if spent := time.Since(started); spent > MaxTime {
 		return Result{}, fmt.Errorf("store: a transaction ran for %v, over the limit of %v; nothing was written", spent, MaxTime)
@@ -296,8 +333,8 @@ func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx
 func (db *DB) apply(batch *pebble.Batch, res *Result, class Class) error {
 	const reprHeader = 12 // Pebble's sequence number and count, which a restore changes
 	lsn, at := db.last+1, db.now()
-	if !at.After(db.lastTime) { // commit times never go back, whatever the clock does
-		at = db.lastTime.Add(time.Millisecond)
+	if at.Before(db.lastTime) { // commit times never go back, whatever the clock does
+		at = db.lastTime
 	}
 	keys, err := changedKeys(batch)
 	if err != nil {
