@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// buildOnce builds the binary for all tests of this process.
+var buildOnce = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "souk-test-")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "souk")
+	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building souk: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if bin, err := buildOnce(); err == nil {
+		os.RemoveAll(filepath.Dir(bin))
+	}
+	os.Exit(status)
+}
+
+func binary(t testing.TB) string {
+	t.Helper()
+	bin, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// souk runs a command to its end and returns what it printed and its exit status.
+func souk(t testing.TB, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary(t), args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("souk %s: %v", strings.Join(args, " "), err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// mustSouk runs a command that has to succeed and returns its standard output.
+func mustSouk(t testing.TB, args ...string) string {
+	t.Helper()
+	out, errs, status := souk(t, args...)
+	if status != 0 {
+		t.Fatalf("souk %s: exit status %d\n%s%s", strings.Join(args, " "), status, out, errs)
+	}
+	return out
+}
+
+// running is a marketplace in a process of its own.
+type running struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	URL  string
+	mu   sync.Mutex
+	log  bytes.Buffer
+	done chan error
+}
+
+var openAt = regexp.MustCompile(`msg="the marketplace is open" address=(\S+)`)
+
+// serve starts "souk serve" (or demo) with arguments and waits until it is open.
+func serve(t testing.TB, args ...string) *running {
+	t.Helper()
+	r := &running{t: t, cmd: exec.Command(binary(t), args...), done: make(chan error, 1)}
+	r.cmd.Env = append(os.Environ(), "SOUK_LOG_FORMAT=text")
+	stderr, err := r.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	open := make(chan string, 1)
+	go func() {
+		lines := bufio.NewScanner(stderr)
+		for lines.Scan() {
+			r.mu.Lock()
+			fmt.Fprintln(&r.log, lines.Text())
+			r.mu.Unlock()
+			if m := openAt.FindStringSubmatch(lines.Text()); m != nil {
+				open <- m[1]
+			}
+		}
+		io.Copy(io.Discard, stderr)
+		r.done <- r.cmd.Wait()
+	}()
+	t.Cleanup(r.Kill)
+	select {
+	case r.URL = <-open:
+	case err := <-r.done:
+		r.done <- err
+		t.Fatalf("souk %s ended: %v\n%s", strings.Join(args, " "), err, r.Log())
+	case <-time.After(time.Minute):
+		t.Fatalf("souk %s isn't open after a minute\n%s", strings.Join(args, " "), r.Log())
+	}
+	return r
+}
+
+// Log is what the process has logged so far.
+func (r *running) Log() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log.String()
+}
+
+// Kill ends the process as a power cut would; it may have ended already.
+func (r *running) Kill() {
+	r.cmd.Process.Kill()
+	err := <-r.done
+	r.done <- err
+}
+
+// Stop asks the process to end, waits, and wants exit status 0.
+func (r *running) Stop() {
+	r.t.Helper()
+	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+		r.t.Fatal(err)
+	}
+	select {
+	case err := <-r.done:
+		r.done <- err
+		if err != nil {
+			r.t.Errorf("stopping: %v\n%s", err, r.Log())
+		}
+	case <-time.After(time.Minute):
+		r.t.Errorf("not stopped after a minute\n%s", r.Log())
+	}
+}
