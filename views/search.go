@@ -41,9 +41,9 @@ func (p Search) understood() string {
 	case p.Query.Text == "":
 		return "There are no agents under " + c.Title + " yet."
 	case c.Slug != "":
-		return "We looked for all of these words: " + p.Query.Text + ", in " + c.Title + ", allowing for a slip of the finger. Nothing has them."
+		return "We looked in " + c.Title + " for agents that have all of these words, or words spelled much like them: " + p.Query.Text + ". There are none."
 	}
-	return "We looked for all of these words: " + p.Query.Text + ", allowing for a slip of the finger. Nothing has them."
+	return "We looked for agents that have all of these words, or words spelled much like them: " + p.Query.Text + ". There are none."
 }
 
 // chips are the active filters, each with the address of the search without it.

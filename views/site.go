@@ -134,6 +134,9 @@ func TilePath(seed string) string { return "/tiles/" + tile.File(seed, tile.Squa
 // BandPath is the address of the wide pattern drawn from seed.
 func BandPath(seed string) string { return "/tiles/" + tile.File(seed, tile.Band) }
 
+// FriezePath is the address of the row of stars drawn from seed.
+func FriezePath(seed string) string { return "/tiles/" + tile.File(seed, tile.Frieze) }
+
 // CoverPath is the address of the pattern drawn from seed for the top of a card.
 func CoverPath(seed string) string { return "/tiles/" + tile.File(seed, tile.Cover) }
 

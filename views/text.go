@@ -1,8 +1,12 @@
 package views
 
 import (
+	"context"
+	"io"
 	"strconv"
 	"strings"
+
+	"github.com/a-h/templ"
 
 	"github.com/souk-market/souk/internal/market"
 )
@@ -81,18 +85,17 @@ var permissionTitles = map[string]string{
 	"secrets": "Needs your keys",
 }
 
-// nameParts cuts a name after each of "/", "_" and ".", so that the parts joined are the name.
-func nameParts(name string) []string {
-	var parts []string
-	for name != "" {
-		n := strings.IndexAny(name, "/_.") + 1
-		if n == 0 {
-			n = len(name)
-		}
-		parts, name = append(parts, name[:n]), name[n:]
-	}
-	return parts
+// breakable is a package's name, with places to break a line after "/", "_" and ".". It is
+// written by hand because white space between its parts would show.
+func breakable(name string) templ.Component {
+	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
+		html := templ.EscapeString(name)
+		_, err := breaks.WriteString(w, html)
+		return err
+	})
 }
+
+var breaks = strings.NewReplacer("/", "/<wbr>", "_", "_<wbr>", ".", ".<wbr>")
 
 func oneDigit(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 

@@ -51,10 +51,10 @@ func newDesign(seed string, shape Shape) design {
 	d.angle, d.depth = r.degrees*math.Pi/180, r.depth
 	d.turned = pick(2, 3) == 0
 	d.zoom = []float64{1, 0.86, 0.62}[pick(3, 3)]
-	if shape == Mark {
+	switch {
+	case shape == Mark || shape == Frieze:
 		d.zoom, d.turned = 1, false
-	}
-	if d.fold == 12 {
+	case d.fold == 12:
 		d.zoom = max(d.zoom, 0.86)
 	}
 	d.band = []float64{30, 36, 44}[pick(4, 3)]

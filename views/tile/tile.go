@@ -31,7 +31,8 @@ const (
 	Square    Shape = 't' // 480 × 480, one star in the middle: cards, agent pages
 	Mark      Shape = 'm' // 96 × 96 with round corners, few pieces: sellers, favicon
 	Cover     Shape = 'c' // 480 × 240: the top of a card
-	Band      Shape = 'b' // 960 × 240: categories, empty states
+	Band      Shape = 'b' // 960 × 240: categories
+	Frieze    Shape = 'f' // 1200 × 144, one row of stars: the head of a page
 	Arch      Shape = 'a' // 360 × 480 in a horseshoe arch: doorways
 	OpenGraph Shape = 'o' // 1200 × 630: link previews
 )
@@ -48,6 +49,7 @@ var frames = map[Shape]frame{
 	Mark:      {96, 96, 100, "M22 0H74A22 22 0 0 1 96 22V74A22 22 0 0 1 74 96H22A22 22 0 0 1 0 74V22A22 22 0 0 1 22 0z"},
 	Cover:     {480, 240, 280, ""},
 	Band:      {960, 240, 250, ""},
+	Frieze:    {1200, 144, 144, ""},
 	Arch:      {360, 480, 300, "M34 480V270C-44 160 48 62 180 4 312 62 404 160 326 270V480z"},
 	OpenGraph: {1200, 630, 360, ""},
 }
