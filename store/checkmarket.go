@@ -14,12 +14,14 @@ import (
 //     was nothing to pay and it is completed), and a paid order with money has its posting;
 //   - an entitlement exists exactly when its line is paid, and a licence exactly when
 //     the line gives one; a key's hash is the hash of the key;
+//   - a session belongs to an account, and so does a seller that names one (that no two
+//     accounts share an address is the check of a unique index);
 //   - every file that a line or (but for those made on demand) a release names is a blob
 //     of the tenant, and every blob is there.
 func (c *checker) checkMarket(tx *ReadTx) error {
 	for _, part := range []func(*checker, *ReadTx) error{
 		(*checker).checkLedger, (*checker).checkCheckouts, (*checker).checkOrders,
-		(*checker).checkEntitlements, (*checker).checkLicenses, (*checker).checkFiles,
+		(*checker).checkEntitlements, (*checker).checkLicenses, (*checker).checkAccounts, (*checker).checkFiles,
 	} {
 		if err := part(c, tx); err != nil {
 			return fmt.Errorf("store: checking %s: %w", tx.tenant, err)
@@ -203,6 +205,37 @@ func (c *checker) checkLicenses(tx *ReadTx) error {
 		}
 	}
 	return nil
+}
+
+func (c *checker) checkAccounts(tx *ReadTx) error {
+	for s, err := range Sessions.All(tx, "") {
+		if err != nil {
+			return err
+		}
+		if err := c.checkAccount(tx, "Session "+string(s.ID), s.Account); err != nil {
+			return err
+		}
+	}
+	for s, err := range Sellers.All(tx, "") {
+		if err != nil {
+			return err
+		}
+		if s.Account == "" {
+			continue
+		}
+		if err := c.checkAccount(tx, "Seller "+s.Slug, s.Account); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) checkAccount(tx *ReadTx, of string, id market.AccountID) error {
+	ok, err := Accounts.Has(tx, id)
+	if err == nil && !ok {
+		c.report.problem("%s names account %s, which isn't there.", of, id)
+	}
+	return err
 }
 
 func (c *checker) checkFiles(tx *ReadTx) error {

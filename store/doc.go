@@ -41,22 +41,23 @@
 // Table and index numbers are in tables.go; records are in internal/market, except jobs
 // and operations, which are the store's own.
 //
-//	 1 ops           operation ID            what was done, for OpKept
-//	 2 jobs          job ID                  1 due time · 2 state*
+//	 1 ops           operation ID            1 time
+//	 2 jobs          job ID                  1 kind, due time · 2 state*
 //	 3 accounts      account ID              1 e-mail address!
-//	 4 sellers       seller ID               1 slug!
+//	 4 sellers       seller ID               1 slug! · 2 account
 //	 5 agents        agent ID                1 slug! · 2 external ID! · 3 category, popularity* ·
 //	                                         4 popularity* · 5 updated · 6 seller*
 //	 6 blobs         SHA-256
 //	 7 carts         cart ID                 1 updated
-//	 8 checkouts     checkout ID             1 receipt! · 2 number! · 3 expiry
-//	 9 orders        order ID                1 checkout · 2 seller
+//	 8 checkouts     checkout ID             1 receipt! · 2 number! · 3 expiry · 4 buyer*, completed
+//	 9 orders        order ID                1 checkout · 2 seller · 3 seller*, paid
 //	10 payments      payment ID              1 checkout! · 2 session! · 3 created, while open
 //	11 events        provider:event ID
 //	12 entitlements  entitlement ID          1 line! · 2 checkout
 //	13 licenses      license ID              1 hash of the key!
 //	14 postings      posting ID              1 cause!
 //	15 balances      account and currency
+//	16 sessions      SHA-256 of the token    1 account* · 2 expiry
 //
 // (! unique, * with counts)
 package store

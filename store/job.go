@@ -2,6 +2,7 @@ package store
 
 import (
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -11,7 +12,8 @@ import (
 // JobState follows a job. A job that is done is deleted.
 //
 //	queued → running → (done)
-//	running → queued (failed, or its lease ran out) | dead (failed for the last time)
+//	running → running (its lease ran out and it was claimed again)
+//	running → queued (failed or released) | dead (failed for the last time)
 //	dead → queued (retried by the operator)
 type JobState string
 
@@ -38,55 +40,80 @@ type Job struct {
 // Decode reads the payload into v.
 func (j *Job) Decode(v any) error { return decode(j.Payload, v) }
 
+// Limits of a job, so that a record with the note of its failure always fits.
+const (
+	MaxPayload = 48 << 10 // bytes, encoded
+	maxLastErr = 2 << 10  // bytes; the rest of a longer message is dropped
+)
+
 // Enqueue adds a job of a kind with a payload, due now.
 func Enqueue(tx *Tx, kind string, payload any) error {
 	return EnqueueAt(tx, tx.Now(), kind, payload)
 }
 
-// EnqueueAt adds a job that is not run before due.
+// EnqueueAt adds a job that is not run before due. TooLarge over MaxPayload.
 func EnqueueAt(tx *Tx, due time.Time, kind string, payload any) error {
 	b, err := encode(payload)
 	if err != nil {
 		return err
 	}
+	if len(b) > MaxPayload {
+		return market.Errorf(market.TooLarge, "The payload of a %s job has %d bytes, over the limit of %d.", kind, len(b), MaxPayload)
+	}
 	return jobs.Insert(tx, &Job{ID: market.NewJobID(tx.Now()), Kind: kind, Payload: b, State: JobQueued, Due: due, Created: tx.Now()})
 }
 
-// ClaimJobs takes up to n due jobs of the given kinds for the length of a lease. A
-// claim whose lease has run out counts as a failed attempt and is taken again.
-func ClaimJobs(tx *Tx, kinds map[string]int, lease time.Duration) ([]Job, error) {
+// Claim asks for up to Max due jobs of a kind, each for the length of Lease.
+type Claim struct {
+	Kind  string
+	Max   int
+	Lease time.Duration
+}
+
+// maxClaim bounds the jobs of one claim: each writes seven keys.
+const maxClaim = 100
+
+// ClaimJobs takes due jobs, the longest due first within a kind. A job whose lease has
+// run out is taken again; that attempt has failed, and counts.
+func ClaimJobs(tx *Tx, claims []Claim) ([]Job, error) {
 	var claimed []Job
-	left := map[string]int{}
-	for k, n := range kinds {
-		left[k] = n
-	}
-	for row, err := range dueJobs.Scan(tx, All{}, "") {
+	for _, c := range claims {
+		due, err := dueOf(tx, c.Kind, min(c.Max, maxClaim-len(claimed)))
 		if err != nil {
 			return nil, err
 		}
-		j := row.Record
-		if j.Due.After(tx.Now()) || len(claimed) == maxClaim {
-			break
-		}
-		if left[j.Kind] > 0 {
-			left[j.Kind]--
+		for _, j := range due {
+			j.State, j.Due = JobRunning, tx.Now().Add(c.Lease)
+			j.Attempts++
+			j.Lease++
+			if err := jobs.Put(tx, &j); err != nil {
+				return nil, err
+			}
 			claimed = append(claimed, j)
-		}
-	}
-	for i := range claimed {
-		j := &claimed[i]
-		j.State, j.Due = JobRunning, tx.Now().Add(lease)
-		j.Attempts++
-		j.Lease++
-		if err := jobs.Put(tx, j); err != nil {
-			return nil, err
 		}
 	}
 	return claimed, nil
 }
 
-// maxClaim bounds a claim's transaction (a job is four keys).
-const maxClaim = 100
+// dueOf returns up to n jobs of a kind that are due.
+func dueOf(tx *Tx, kind string, n int) ([]Job, error) {
+	var due []Job
+	if n <= 0 {
+		return nil, nil
+	}
+	for row, err := range dueJobs.Scan(tx, kind, "") {
+		if err != nil {
+			return nil, err
+		}
+		if row.Record.Due.After(tx.Now()) {
+			break
+		}
+		if due = append(due, row.Record); len(due) == n {
+			break
+		}
+	}
+	return due, nil
+}
 
 // FinishJob deletes a job that is done. Conflict when the claim has been lost meanwhile.
 func FinishJob(tx *Tx, j *Job) error {
@@ -102,7 +129,7 @@ func FailJob(tx *Tx, j *Job, cause string, maxAttempts int) error {
 	if err != nil {
 		return err
 	}
-	now.LastErr = cause
+	now.LastErr = strings.ToValidUTF8(cause[:min(len(cause), maxLastErr)], "")
 	now.State, now.Due = JobQueued, tx.Now().Add(Backoff(now.Attempts))
 	if now.Attempts >= maxAttempts {
 		now.State = JobDead
@@ -110,9 +137,21 @@ func FailJob(tx *Tx, j *Job, cause string, maxAttempts int) error {
 	return jobs.Put(tx, &now)
 }
 
+// ReleaseJob puts a job back that was broken off for no fault of its own: it is due at
+// once, and the attempt doesn't count.
+func ReleaseJob(tx *Tx, j *Job) error {
+	now, err := heldJob(tx, j)
+	if err != nil {
+		return err
+	}
+	now.State, now.Due = JobQueued, tx.Now()
+	now.Attempts--
+	return jobs.Put(tx, &now)
+}
+
 func heldJob(tx *Tx, j *Job) (Job, error) {
 	now, err := jobs.Load(tx, j.ID)
-	if err == nil && (now.State != JobRunning || now.Lease != j.Lease) {
+	if market.Is(err, market.NotFound) || err == nil && (now.State != JobRunning || now.Lease != j.Lease) {
 		err = market.Errorf(market.Conflict, "Job %s has been taken over by another run.", j.ID)
 	}
 	return now, err
@@ -150,12 +189,21 @@ func DeadJobs(tx Reader, n int) ([]Job, error) {
 	return dead, nil
 }
 
-// NextJob returns when the next job is due; false when none waits.
-func NextJob(tx Reader) (time.Time, bool, error) {
-	for row, err := range dueJobs.Scan(tx, All{}, "") {
-		return row.Record.Due, err == nil, err
+// NextJob returns when the next job of the given kinds is due, a running one at the end
+// of its lease; false when there is none.
+func NextJob(tx Reader, kinds ...string) (due time.Time, ok bool, err error) {
+	for _, kind := range kinds {
+		for row, err := range dueJobs.Scan(tx, kind, "") {
+			if err != nil {
+				return time.Time{}, false, err
+			}
+			if !ok || row.Record.Due.Before(due) {
+				due, ok = row.Record.Due, true
+			}
+			break
+		}
 	}
-	return time.Time{}, false, nil
+	return due, ok, nil
 }
 
 // JobCounts returns the number of jobs in each state.

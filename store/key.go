@@ -38,9 +38,9 @@ const (
 )
 
 // tuple builds the parts of a key. Texts are prefixed with their length as a uvarint,
-// so that no part can run into the next; they sort by length, then bytewise, which for
-// IDs of one kind (all of one length) is their order in time. Numbers are eight bytes,
-// big-endian.
+// so that no part can run into the next; those up to 127 bytes sort by length, then
+// bytewise, which for IDs of one kind (all of one length) is their order in time.
+// Numbers are eight bytes, big-endian.
 type tuple []byte
 
 func (t tuple) text(s string) tuple {

@@ -26,6 +26,7 @@ const (
 	tableLicenses     tableID = 13
 	tablePostings     tableID = 14
 	tableBalances     tableID = 15
+	tableSessions     tableID = 16
 )
 
 // All is the prefix of an index over a whole table.
@@ -35,19 +36,39 @@ func all(All) tuple { return nil }
 
 func text[S ~string](s S) tuple { return tuple(nil).text(string(s)) }
 
-// ops holds the operations done, by ID.
-var ops = newTable(tableOps, "ops", "operation", func(o *opRecord) string { return o.ID })
+func newestFirst(at time.Time) tuple { return tuple(nil).descending(max(at.UnixMilli(), 0)) }
+
+// ops holds the operations done, by ID; the oldest first, to be forgotten.
+var (
+	ops    = newTable(tableOps, "ops", "operation", func(o *opRecord) string { return o.ID })
+	oldOps = ordered(ops, 1, "age", all, func(o *opRecord) (All, tuple, bool) { return All{}, tuple(nil).time(o.At), true })
+)
 
 // Accounts, each with its own address.
 var (
 	Accounts       = newTable(tableAccounts, "accounts", "account", func(a *market.Account) market.AccountID { return a.ID })
-	AccountByEmail = unique(Accounts, 1, "e-mail address", func(a *market.Account) string { return a.Email })
+	AccountByEmail = unique(Accounts, 1, "e-mail address", func(a *market.Account) string { return market.EmailKey(a.Email) })
 )
 
-// Sellers, each with its own slug.
+// Sessions by the hash of their token: of an account, the one that ends first before
+// the others, and of all, those that have ended before those that haven't.
 var (
-	Sellers      = newTable(tableSellers, "sellers", "seller", func(s *market.Seller) market.SellerID { return s.ID })
-	SellerBySlug = unique(Sellers, 1, "slug", func(s *market.Seller) string { return s.Slug })
+	Sessions          = newTable(tableSessions, "sessions", "session", func(s *market.Session) market.SessionID { return s.ID })
+	SessionsOfAccount = ordered(Sessions, 1, "account", text[market.AccountID],
+		func(s *market.Session) (market.AccountID, tuple, bool) {
+			return s.Account, tuple(nil).time(s.Expires), true
+		}).withCounts()
+	EndingSessions = ordered(Sessions, 2, "expiry", all, func(s *market.Session) (All, tuple, bool) {
+		return All{}, tuple(nil).time(s.Expires), true
+	})
+)
+
+// Sellers, each with its own slug; most accounts have none.
+var (
+	Sellers          = newTable(tableSellers, "sellers", "seller", func(s *market.Seller) market.SellerID { return s.ID })
+	SellerBySlug     = unique(Sellers, 1, "slug", func(s *market.Seller) string { return s.Slug })
+	SellersOfAccount = ordered(Sellers, 2, "account", text[market.AccountID],
+		func(s *market.Seller) (market.AccountID, tuple, bool) { return s.Account, nil, s.Account != "" })
 )
 
 // Agents: the public indexes hold published ones only, the most popular first or the
@@ -65,7 +86,7 @@ var (
 		return All{}, tuple(nil).descending(a.Popularity), a.Visible()
 	}).withCounts()
 	NewestAgents = ordered(Agents, 5, "date", all, func(a *market.Agent) (All, tuple, bool) {
-		return All{}, tuple(nil).descending(max(a.Updated.UnixMilli(), 0)), a.Visible()
+		return All{}, newestFirst(a.Updated), a.Visible()
 	})
 	AgentsOfSeller = ordered(Agents, 6, "seller", text[market.SellerID],
 		func(a *market.Agent) (market.SellerID, tuple, bool) { return a.Seller, nil, true }).withCounts()
@@ -82,7 +103,8 @@ var (
 	})
 )
 
-// Checkouts, with those that may still expire by when they do.
+// Checkouts, with those that may still expire by when they do, and purchases, which are
+// the completed ones, by market.EmailKey of their buyer, the newest first.
 var (
 	Checkouts         = newTable(tableCheckouts, "checkouts", "checkout", func(c *market.Checkout) market.CheckoutID { return c.ID })
 	CheckoutByReceipt = unique(Checkouts, 1, "receipt", func(c *market.Checkout) string { return c.Receipt })
@@ -90,15 +112,23 @@ var (
 	ExpiringCheckouts = ordered(Checkouts, 3, "expiry", all, func(c *market.Checkout) (All, tuple, bool) {
 		return All{}, tuple(nil).time(c.Expires), c.State == market.CheckoutOpen || c.State == market.CheckoutProcessing
 	})
+	PurchasesOf = ordered(Checkouts, 4, "buyer", text[string], func(c *market.Checkout) (string, tuple, bool) {
+		return market.EmailKey(c.Email), newestFirst(c.Created), c.State == market.CheckoutCompleted
+	}).withCounts()
 )
 
-// Orders of a checkout and of a seller, in the order of their creation.
+// Orders of a checkout and of a seller, in the order of their creation; a seller's sales
+// are the paid ones, the newest first.
 var (
 	Orders           = newTable(tableOrders, "orders", "order", func(o *market.Order) market.OrderID { return o.ID })
 	OrdersOfCheckout = ordered(Orders, 1, "checkout", text[market.CheckoutID],
 		func(o *market.Order) (market.CheckoutID, tuple, bool) { return o.Checkout, nil, true })
 	OrdersOfSeller = ordered(Orders, 2, "seller", text[market.SellerID],
 		func(o *market.Order) (market.SellerID, tuple, bool) { return o.Seller, nil, true })
+	SalesOfSeller = ordered(Orders, 3, "sale", text[market.SellerID],
+		func(o *market.Order) (market.SellerID, tuple, bool) {
+			return o.Seller, newestFirst(o.Paid), o.State.Paid()
+		}).withCounts()
 )
 
 // Payments, and those that a provider may still change, oldest first.
@@ -143,12 +173,12 @@ var (
 
 func balanceKey(a market.LedgerAccount, c market.Currency) string { return string(a) + " " + string(c) }
 
-// jobs by when they are due next: queued ones at their time, running ones when their
-// lease ends. Dead ones are only in the index of states.
+// jobs of each kind by when they are due next: queued ones at their time, running ones
+// when their lease ends. Dead ones are only in the index of states.
 var (
 	jobs    = newTable(tableJobs, "jobs", "job", func(j *Job) market.JobID { return j.ID })
-	dueJobs = ordered(jobs, 1, "due time", all, func(j *Job) (All, tuple, bool) {
-		return All{}, tuple(nil).time(j.Due), j.State != JobDead
+	dueJobs = ordered(jobs, 1, "due time", text[string], func(j *Job) (string, tuple, bool) {
+		return j.Kind, tuple(nil).time(j.Due), j.State != JobDead
 	})
 	jobsInState = ordered(jobs, 2, "state", text[JobState], func(j *Job) (JobState, tuple, bool) {
 		return j.State, nil, true
@@ -188,23 +218,39 @@ func BalanceOf(tx Reader, account market.LedgerAccount, c market.Currency) (mark
 	return b, err
 }
 
-// PruneOps forgets operations done before a time, at most n of them, and reports how
-// many it forgot.
+// BalancesOf returns an account's balances in all the currencies it was posted to, in
+// the order of their codes.
+func BalancesOf(tx Reader, account market.LedgerAccount) ([]market.Balance, error) {
+	var bb []market.Balance
+	// Keys sort by length first, and codes have three letters: an account's balances
+	// are neighbours, behind the place of a code of spaces.
+	for b, err := range Balances.All(tx, balanceKey(account, "   ")) {
+		if err != nil {
+			return nil, err
+		}
+		if b.Account != account {
+			break
+		}
+		bb = append(bb, b)
+	}
+	return bb, nil
+}
+
+// PruneOps forgets operations done before a time, at most n of them, the oldest first,
+// and reports how many it forgot.
 func PruneOps(tx *Tx, before time.Time, n int) (int, error) {
 	pruned := 0
-	for op, err := range ops.All(tx, "") {
+	for row, err := range oldOps.Scan(tx, All{}, "") {
 		if err != nil {
 			return pruned, err
 		}
-		if pruned == n {
+		if pruned == n || !row.Record.At.Before(before) {
 			break
 		}
-		if op.At.Before(before) {
-			if err := ops.Delete(tx, op.ID); err != nil {
-				return pruned, err
-			}
-			pruned++
+		if err := ops.Delete(tx, row.Record.ID); err != nil {
+			return pruned, err
 		}
+		pruned++
 	}
 	return pruned, nil
 }

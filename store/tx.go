@@ -16,7 +16,7 @@ import (
 const (
 	MaxKey    = 1 << 10         // bytes
 	MaxValue  = 64 << 10        // bytes
-	MaxWrites = 1_000           // keys written, index entries included
+	MaxWrites = 1_000           // keys written, index entries and two for the operation's ID included
 	MaxBytes  = 4 << 20         // keys and values of a transaction
 	MaxTime   = 2 * time.Second // that fn may run
 )
@@ -298,13 +298,13 @@ func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx
 	started := time.Now()
 	tx := &Tx{batch: batch, reader: reader{from: batch, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
 	defer func() { tx.from, tx.batch = nil, nil }() // batches are used again: a late write would go into another's
-	opKey := tx.table(tableOps, recordKeys).text(op.ID)
 	if op.ID != "" {
-		var done opRecord
-		if found, err := tx.load(opKey, &done); err != nil {
-			return Result{}, err
-		} else if found {
+		done, err := ops.Load(tx, op.ID)
+		if err == nil {
 			return Result{LSN: db.last, Value: done.Result, Repeated: true}, nil
+		}
+		if !market.Is(err, market.NotFound) {
+			return Result{}, err
 		}
 	}
 	if err := fn(tx); err != nil {
@@ -317,11 +317,8 @@ func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx
 		return Result{}, fmt.Errorf("store: a transaction ran for %v, over the limit of %v; nothing was written", spent, MaxTime)
 	}
 	if op.ID != "" {
-		v, err := encode(opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result})
-		if err != nil {
-			return Result{}, err
-		}
-		if err := tx.put(opKey, v); err != nil {
+		done := opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result}
+		if err := ops.Insert(tx, &done); err != nil {
 			return Result{}, err
 		}
 	}

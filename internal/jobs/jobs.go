@@ -3,15 +3,19 @@
 //
 // It promises that a job runs at least once after its transaction is durable, that a
 // failure is tried again with back-off and kept among the dead after the last attempt,
-// and that no kind takes more than its share. A handler's effect must be idempotent: a
-// crash after the effect and before the note of it repeats the job.
+// and that no kind waits for another. A handler's effect must be idempotent: a crash
+// after the effect and before the note of it repeats the job. A crash counts as a
+// failed attempt, so that a job which kills the process ends among the dead; being
+// stopped in good order doesn't.
 package jobs
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +30,10 @@ type Handler struct {
 	MaxAttempts int           // 0 is 20, about ten hours of back-off
 	Lease       time.Duration // how long one attempt may take; 0 is a minute
 }
+
+// leaseGrace is how much longer than an attempt its claim is held, so that the note of
+// the result still fits in.
+const leaseGrace = 15 * time.Second
 
 func (h Handler) withDefaults() Handler {
 	h.Concurrency = max(h.Concurrency, 1)
@@ -61,27 +69,31 @@ func New(db *store.DB, tenant market.TenantID, handlers map[string]Handler, log 
 }
 
 // Run works until ctx ends, then waits for the jobs under way. Their context ends with
-// ctx, so they fail soon and are tried again after the next start.
+// ctx, so they return soon, and are due again at the next start.
 func (r *Runner) Run(ctx context.Context) error {
 	defer r.wg.Wait()
-	r.wg.Go(func() { r.listen(ctx) })
+	from := r.db.DurableLSN() // what is enqueued after the first look is not missed
+	r.wg.Go(func() { r.listen(ctx, from) })
 	for ctx.Err() == nil {
 		wait, err := r.claim(ctx)
 		if err != nil && ctx.Err() == nil {
 			r.log.Error("claiming jobs", "err", err)
 		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-r.wake:
-		case <-time.After(wait):
+		case <-timer.C:
 		case <-ctx.Done():
 		}
+		timer.Stop()
 	}
 	return nil
 }
 
-// listen wakes the runner when a commit touched the queue.
-func (r *Runner) listen(ctx context.Context) {
-	for c, err := range r.db.Feed(ctx, r.db.DurableLSN()) {
+// listen wakes the runner when a commit touched the queue. If the feed fails, the
+// runner still looks every maxWait.
+func (r *Runner) listen(ctx context.Context, from store.LSN) {
+	for c, err := range r.db.Feed(ctx, from) {
 		if err != nil {
 			if ctx.Err() == nil {
 				r.log.Error("following the job queue", "err", err)
@@ -101,57 +113,64 @@ func (r *Runner) nudge() {
 	}
 }
 
-// maxWait bounds the pause between two looks at the queue.
+// maxWait bounds the pause between two looks at the queue, and is the pause after one
+// that failed.
 const maxWait = 10 * time.Second
 
 // claim starts what is due and returns how long there is nothing to do.
 func (r *Runner) claim(ctx context.Context) (time.Duration, error) {
-	free, lease := r.free()
-	if len(free) == 0 {
+	claims := r.free()
+	due, ok, err := r.next(ctx, claims)
+	if err != nil {
+		return maxWait, err
+	}
+	if !ok {
 		return maxWait, nil
 	}
-	var claimed []store.Job
-	wait := maxWait
-	due := false
-	err := r.db.View(ctx, r.tenant, func(tx *store.ReadTx) error {
-		at, ok, err := store.NextJob(tx)
-		if ok {
-			wait = min(max(at.Sub(tx.Now()), 0), maxWait)
-			due = wait == 0
-		}
-		return err
-	})
-	if err != nil || !due {
-		return wait, err
+	if due > 0 {
+		return min(due, maxWait), nil
 	}
+	var claimed []store.Job
 	_, err = r.db.Update(ctx, r.tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) (err error) {
-		claimed, err = store.ClaimJobs(tx, free, lease)
+		claimed, err = store.ClaimJobs(tx, claims)
 		return err
 	})
 	if err != nil {
-		return time.Second, err
+		return maxWait, err
 	}
 	for i := range claimed {
 		r.start(ctx, &claimed[i])
 	}
-	if len(claimed) == 0 {
-		return maxWait, nil // due jobs of kinds that are busy or have no handler here
-	}
 	return 0, nil
 }
 
-// free returns how many jobs of each kind may start, and the longest lease among them.
-func (r *Runner) free() (free map[string]int, lease time.Duration) {
+// next returns in how long the first job of the claimed kinds is due; false when there
+// is none.
+func (r *Runner) next(ctx context.Context, claims []store.Claim) (due time.Duration, ok bool, err error) {
+	kinds := make([]string, len(claims))
+	for i, c := range claims {
+		kinds[i] = c.Kind
+	}
+	err = r.db.View(ctx, r.tenant, func(tx *store.ReadTx) error {
+		at, found, err := store.NextJob(tx, kinds...)
+		due, ok = at.Sub(tx.Now()), found
+		return err
+	})
+	return due, ok, err
+}
+
+// free returns a claim for each kind that has room, in the order of their names.
+func (r *Runner) free() []store.Claim {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	free = map[string]int{}
-	for kind, h := range r.handlers {
+	var claims []store.Claim
+	for _, kind := range slices.Sorted(maps.Keys(r.handlers)) {
+		h := r.handlers[kind]
 		if n := h.Concurrency - r.busy[kind]; n > 0 {
-			free[kind] = n
-			lease = max(lease, h.Lease)
+			claims = append(claims, store.Claim{Kind: kind, Max: n, Lease: h.Lease + leaseGrace})
 		}
 	}
-	return free, lease
+	return claims
 }
 
 func (r *Runner) start(ctx context.Context, j *store.Job) {
@@ -177,6 +196,9 @@ func (r *Runner) attempt(ctx context.Context, j *store.Job) (err error) {
 		}
 	}()
 	h := r.handlers[j.Kind]
+	if j.Attempts > h.MaxAttempts {
+		return fmt.Errorf("none of %d attempts came to an end", h.MaxAttempts)
+	}
 	ctx, cancel := context.WithTimeout(ctx, h.Lease)
 	defer cancel()
 	return h.Run(ctx, j)
@@ -184,15 +206,21 @@ func (r *Runner) attempt(ctx context.Context, j *store.Job) (err error) {
 
 // finish notes the result, also while stopping.
 func (r *Runner) finish(ctx context.Context, j *store.Job, failure error) {
+	stopped := failure != nil && ctx.Err() != nil
 	_, err := r.db.Update(context.WithoutCancel(ctx), r.tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) error {
-		if failure == nil {
+		switch {
+		case failure == nil:
 			return store.FinishJob(tx, j)
+		case stopped:
+			return store.ReleaseJob(tx, j)
 		}
 		return store.FailJob(tx, j, failure.Error(), r.handlers[j.Kind].MaxAttempts)
 	})
 	switch {
 	case err != nil:
-		r.log.Error("noting a job's result", "job", j.ID, "kind", j.Kind, "err", err)
+		r.log.Error("noting a job's result", "job", j.ID, "kind", j.Kind, "failure", failure, "err", err)
+	case stopped:
+		r.log.Info("a job was broken off and is due at the next start", "job", j.ID, "kind", j.Kind)
 	case failure != nil:
 		r.log.Warn("a job failed", "job", j.ID, "kind", j.Kind, "attempt", j.Attempts, "err", failure)
 	}
