@@ -11,15 +11,6 @@ import (
 // the set of categories that its published agents name.
 type Category string
 
-// Account is a person, buyer and seller in one. E-mail addresses are unique per tenant
-// in the form that NormalizeEmail gives.
-type Account struct {
-	ID      AccountID `cbor:"id"`
-	Email   string    `cbor:"email"` // normalized
-	Name    string    `cbor:"name,omitempty"`
-	Created time.Time `cbor:"created"`
-}
-
 // Seller is who lists agents and is owed what they earn.
 type Seller struct {
 	ID      SellerID  `cbor:"id"`
