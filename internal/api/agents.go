@@ -12,18 +12,18 @@ import (
 
 // Agent is a published listing.
 type Agent struct {
-	ID         market.AgentID  `json:"id" example:"agt_01k3a9v5t8zq4m7x2r6wnd0e1c"`
+	ID         market.AgentID  `json:"id" doc:"Names the agent for good." example:"agt_01k3a9v5t8zq4m7x2r6wnd0e1c"`
 	Slug       string          `json:"slug" doc:"Names the agent in addresses. It never changes." example:"langchain-chroma"`
-	Name       string          `json:"name" example:"langchain-chroma"`
+	Name       string          `json:"name" doc:"As people call it." example:"langchain-chroma"`
 	Summary    string          `json:"summary" doc:"One line of plain text." example:"An integration package connecting Chroma and LangChain"`
 	ExternalID string          `json:"external_id,omitempty" doc:"Names the agent in the registry it was imported from." example:"pypi:langchain-chroma"`
-	Category   market.Category `json:"category" example:"mcp-server"`
-	Price      Price           `json:"price"`
+	Category   market.Category `json:"category" doc:"The slug of its category." example:"mcp-server"`
+	Price      Price           `json:"price" doc:"What it costs."`
 	Version    string          `json:"version,omitempty" doc:"Of the newest release." example:"0.2.5"`
 	Source     string          `json:"source,omitempty" doc:"The registry it was imported from." example:"pypi"`
 	Popularity int64           `json:"popularity" doc:"Downloads a month, where the source counts them." example:"1820344"`
 	Updated    time.Time       `json:"updated,omitzero" doc:"When the listing changed at its source." example:"2026-08-31T00:00:00Z"`
-	Seller     Seller          `json:"seller"`
+	Seller     Seller          `json:"seller" doc:"Who lists it."`
 	URL        string          `json:"url" doc:"The agent's page." example:"https://market.example/agents/langchain-chroma"`
 	License    bool            `json:"license" doc:"Whether a purchase gives a licence key." example:"true"`
 }
@@ -38,19 +38,16 @@ type Price struct {
 
 // Seller of an agent.
 type Seller struct {
-	Slug string `json:"slug" example:"imported"`
-	Name string `json:"name" example:"Imported"`
+	Slug string `json:"slug" doc:"Names the seller in addresses." example:"imported"`
+	Name string `json:"name" doc:"As people call it." example:"Imported"`
 }
 
 // AgentList is a page of agents.
 type AgentList struct {
-	Items []Agent `json:"items" nullable:"false"`
+	Items []Agent `json:"items" nullable:"false" doc:"The agents of this page."`
 	Total int     `json:"total" doc:"How many there are on all pages." example:"30000"`
 	Next  *string `json:"next" doc:"The cursor of the next page; null on the last one." example:"f________4Y5"`
 }
-
-// Limits of a page of agents; the tags below repeat them.
-const maxLimit = 100
 
 type listAgentsInput struct {
 	Category market.Category `query:"category" maxLength:"40" doc:"Only agents of this category." example:"mcp-server"`

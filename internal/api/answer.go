@@ -11,7 +11,7 @@ import (
 
 // ServeHTTP answers one request. The answer is held back until it is whole, so that it
 // can have an ETag and a length, and a panic leaves nothing half sent. The longest is a
-// list of maxLimit agents, about 200 KB.
+// list of 100 agents, at most 200 KB.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ans := answers.Get().(*answer)
 	ans.w, ans.status, ans.body = w, 0, ans.body[:0]

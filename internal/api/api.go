@@ -72,6 +72,7 @@ func New(c Config) *API {
 	a.routeSearch()
 	a.routeLicenses()
 	a.routeDocuments()
+	letAnswersGrow(a.huma.OpenAPI())
 	return a
 }
 

@@ -32,9 +32,9 @@ type Validation struct {
 
 // LicensedAgent is what a licence is for.
 type LicensedAgent struct {
-	ID   market.AgentID `json:"id" example:"agt_01k3a9v5t8zq4m7x2r6wnd0e1c"`
-	Slug string         `json:"slug" example:"langchain-chroma"`
-	Name string         `json:"name" example:"langchain-chroma"`
+	ID   market.AgentID `json:"id" doc:"Names the agent for good." example:"agt_01k3a9v5t8zq4m7x2r6wnd0e1c"`
+	Slug string         `json:"slug" doc:"Names the agent in addresses." example:"langchain-chroma"`
+	Name string         `json:"name" doc:"As people call it." example:"langchain-chroma"`
 }
 
 type validateInput struct {

@@ -34,6 +34,9 @@ func (s *shelf) sell(slug string, state market.LicenseState) (key string) {
 		l := market.License{
 			ID: e.License, Entitlement: e.ID, Agent: a.ID, Key: key, KeyHash: market.HashLicenseKey(key), State: state, Issued: firstLight,
 		}
+		if err := store.Blobs.Put(tx, &market.Blob{SHA256: a.Release.File.SHA256, Size: a.Release.File.Size}); err != nil {
+			return err
+		}
 		if err := store.Orders.Insert(tx, &o); err != nil {
 			return err
 		}

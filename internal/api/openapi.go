@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -63,6 +64,17 @@ func (a *API) operation(id, method, path string, problems ...int) huma.Operation
 		op.Responses[strconv.Itoa(status)] = r
 	}
 	return op
+}
+
+// letAnswersGrow permits properties in answers that this document doesn't have: later
+// versions add some, and a client that is generated from it must bear them. Requests stay
+// strict, so that a misspelt property is told.
+func letAnswersGrow(doc *huma.OpenAPI) {
+	for name, s := range doc.Components.Schemas.Map() {
+		if !strings.HasSuffix(name, "Request") {
+			s.AdditionalProperties = nil
+		}
+	}
 }
 
 type documentOutput struct {

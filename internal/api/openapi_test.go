@@ -85,6 +85,8 @@ func TestDocument(t *testing.T) {
 		{[]string{"info", "title"}, "Souk API"},
 		{[]string{"info", "version"}, "1.2.3"},
 		{[]string{"components", "schemas", "ErrorModel"}, nil},
+		{[]string{"components", "schemas", "Agent", "additionalProperties"}, nil},
+		{[]string{"components", "schemas", "ValidateRequest", "additionalProperties"}, false},
 		{[]string{"components", "schemas", "Price", "properties", "amount", "type"}, "integer"},
 		{[]string{"components", "schemas", "Agent", "properties", "updated", "format"}, "date-time"},
 	} {
@@ -99,6 +101,9 @@ func TestDocument(t *testing.T) {
 	schemas, _ := at(doc, "components", "schemas").(map[string]any)
 	for name, schema := range schemas {
 		for property, p := range at(schema, "properties").(map[string]any) {
+			if at(p, "description") == nil {
+				t.Errorf("%s.%s isn't described", name, property)
+			}
 			if at(p, "$ref") == nil && at(p, "items") == nil && at(p, "examples") == nil {
 				t.Errorf("%s.%s has no example", name, property)
 			}

@@ -23,8 +23,8 @@ type SearchResults struct {
 
 // CategoryCount is how many were found in a category.
 type CategoryCount struct {
-	Category market.Category `json:"category" example:"mcp-server"`
-	Count    int             `json:"count" example:"12"`
+	Category market.Category `json:"category" doc:"Its slug." example:"mcp-server"`
+	Count    int             `json:"count" doc:"How many." example:"12"`
 }
 
 type searchInput struct {
