@@ -50,7 +50,7 @@ type validateOutput struct{ Body Validation }
 
 func (a *API) routeLicenses() {
 	op := a.operation("validate-license", http.MethodPost, "/api/v1/licenses/validate",
-		http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusTooManyRequests)
+		http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusTooManyRequests)
 	op.Summary = "Validate a licence key"
 	op.Description = "Says whether a key is good. A key that isn't is an answer with status 200 as well. " +
 		"Each client address may ask 60 times a minute, and 30 times at once."

@@ -110,8 +110,8 @@ func init() {
 	validation.MsgUnexpectedProperty = "isn't known here; leave it out"
 	validation.MsgExpectedString = "must be a text"
 	validation.MsgExpectedObject = "must be a JSON object"
-	validation.MsgExpectedMinLength = "must have %d characters or more"
-	validation.MsgExpectedMaxLength = "must have %d characters or less"
+	validation.MsgExpectedMinLength = "is too short; it must have %d or more characters"
+	validation.MsgExpectedMaxLength = "is too long; it must have %d or fewer characters"
 	validation.MsgExpectedMinimumNumber = "must be %v or more"
 	validation.MsgExpectedMaximumNumber = "must be %v or less"
 }
