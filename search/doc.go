@@ -23,7 +23,7 @@
 //	name   words of the name, and neighbours written together: "langchain-chroma" is
 //	       langchain, chroma and langchainchroma
 //	text   words of name, summary, category and source, without stop words
-//	stem   English stems of those that differ from their stems
+//	stem   English stems of those words of text that aren't stems themselves
 //
 // There is no field of beginnings (edge n-grams): it would make the index three times as
 // large and as slow to build. A beginning is looked up in the dictionary instead, and the
@@ -32,7 +32,7 @@
 // Fields hold which documents have a word, not how often: in a line of text frequency
 // says little, and repeating a word must not lift a listing. What ranking and facets need
 // of a document (category, popularity, length of the name) is stored with it, and is read
-// into columns in memory once a segment of the index, about 120 bytes a document.
+// into columns in memory once a segment of the index, about 100 bytes a document.
 //
 // # Generations, cursor, crashes
 //
@@ -42,17 +42,18 @@
 // without a cursor was not finished. One is passed over, and a new one built from the
 // store's records, when it can't be read, fails its checksums, was written by another
 // version of this package or for other tenants, or when its cursor isn't on the store's
-// history. The one before serves meanwhile if there is one that may; it is removed when
-// the new one is complete.
+// history. If the change log has been cut, or Rebuild is called, the old one serves until
+// the new one is complete. Then all others are removed.
 //
 // # Query
 //
 // A query is plain words. There is no syntax: quotes, brackets and stars separate words
 // like spaces do. Every word must match, stop words aside; a word matches as itself, by
 // its English stem, or written together with its neighbour. Where fewer than 20 listings
-// match the last word, it also matches as a beginning. Where fewer than three match a word, words spelled
-// nearly so are taken instead: one edit away for words of four characters and more, two
-// from eight on; exchanged neighbours are one edit. Results say what was understood.
+// match the last word, it also matches as a beginning. Where none match a word, or one or
+// two and twenty times as many match one spelled nearly so, that is understood too: one
+// edit away for words of four characters and more, two from eight on; exchanged
+// neighbours are one edit, and digits stay. Results say what was understood.
 //
 // # Ranking
 //
@@ -62,8 +63,11 @@
 //	Σ over words ( idf × Σ weights of the ways in which it matches )
 //	  × (1 + share of the name that the query covers, if all words are in it)
 //	  × (1 + 0.5 × log10(1 + popularity) / 8)
+//	  × 1.3, if what follows the last slash of the name is the query
 //
-// with idf = ln(1 + (N − n + ½) / (n + ½)) (Robertson and Spärck Jones), then by
+// The weights are 1.5 for a word of the name, 1 for one of text (which has those of the
+// name too), 0.6 for another form of it, and less for beginnings and corrections;
+// idf = ln(1 + (N − n + ½) / (n + ½)) (Robertson and Spärck Jones). Equals are ordered by
 // popularity, then by ID. Nothing is paid for, and nothing else counts.
 //
 // # Bounds

@@ -31,10 +31,14 @@ type searcher struct {
 	tenant market.TenantID
 	fields fieldNames
 	docs   float64
+	found  map[lookup]rowSet // what has been looked up
 }
 
+// lookup is a word in a field.
+type lookup struct{ field, word string }
+
 func newSearcher(ctx context.Context, v *view, tenant market.TenantID) *searcher {
-	return &searcher{ctx, v, tenant, fieldsOf(tenant), float64(v.docs[tenant])}
+	return &searcher{ctx, v, tenant, fieldsOf(tenant), float64(v.docs[tenant]), map[lookup]rowSet{}}
 }
 
 // source is one way in which a term matches: the rows of one word in one field.
@@ -57,6 +61,9 @@ func (r rowSet) count() int {
 
 // rowsOf looks a word up in a field. Deleted documents are left out.
 func (s *searcher) rowsOf(field, word string) (rowSet, error) {
+	if set, ok := s.found[lookup{field, word}]; ok {
+		return set, nil
+	}
 	set := make(rowSet, len(s.view.segs))
 	for i := range s.view.segs {
 		seg := &s.view.segs[i]
@@ -69,6 +76,7 @@ func (s *searcher) rowsOf(field, word string) (rowSet, error) {
 		}
 		set[i] = rows
 	}
+	s.found[lookup{field, word}] = set
 	return set, nil
 }
 

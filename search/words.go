@@ -251,7 +251,7 @@ func stem(word string) string {
 
 // stopWords are left out of text, and of queries that have other words. Of a name they
 // are words like any other.
-var stopWords = setOf(`a an and are as at be but by for from has have how i if in into is it its me my no not
+var stopWords = setOf(`a an and are as at be but by can could did do does for from has have how i if in into is it its me my no not
 	of on or our so such than that the their then there these they this to was we what when where which who
 	will with you your s t`)
 
