@@ -351,6 +351,27 @@ func TestRebuildWhileServing(t *testing.T) {
 	ix.same()
 }
 
+// A build that a crash interrupted is started over; the index before goes on meanwhile.
+func TestUnfinishedRebuild(t *testing.T) {
+	db := storetest.Open(t)
+	put(t, db, readAgents(t, "testdata/agents.tsv")...)
+	ix := start(t, Options{Dir: t.TempDir(), DB: db})
+	ix.same()
+	ix.stop()
+	g, err := newGeneration(ix.dir, 2, ix.tenants, ix.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(g.flush(context.Background()), g.close()); err != nil {
+		t.Fatal(err)
+	}
+	ix = start(t, Options{Dir: ix.dir, DB: db})
+	ix.same()
+	if left, err := generationsIn(ix.dir); err != nil || !slices.Equal(left, []int{1}) {
+		t.Errorf("generations %v, want the finished one: %v", left, err)
+	}
+}
+
 // Damage that only a search meets has the index built anew, and costs no more than that.
 func TestDamageWhileServing(t *testing.T) {
 	db := storetest.Open(t)

@@ -96,6 +96,7 @@ func (ix *Index) open() error {
 				err = ix.adopt(g)
 			}
 			if err == nil {
+				ix.removeOthers(n)
 				return nil
 			}
 			err = errors.Join(err, guard(g.close))
