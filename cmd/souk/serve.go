@@ -239,7 +239,7 @@ func (h *house) replicas() ([]*replica.Replicator, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, replica.New(h.db, h.blobs, client, replica.Options{Interval: h.cfg.ReplicaInterval, Logger: h.log}))
+		all = append(all, replica.New(h.db, h.blobs, client, replica.Options{Interval: h.cfg.ReplicaInterval, SpoolDir: filepath.Join(h.cfg.Data, "spool"), Logger: h.log}))
 	}
 	return all, nil
 }

@@ -103,7 +103,11 @@ func (s *Server) addToCart(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.setCart(w, id, n)
-	http.Redirect(w, r, "/cart", http.StatusSeeOther)
+	to := "/cart"
+	if r.PostForm.Get("then") == "checkout" {
+		to = "/checkout"
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
