@@ -107,12 +107,12 @@ func (rr *rowReader) parse(text string) (row, error) {
 		return r, market.Errorf(market.Invalid, "The name must have 1 to %d bytes.", market.MaxName)
 	case len(r.summary) > market.MaxSummary:
 		return r, market.Errorf(market.Invalid, "The summary is longer than %d bytes.", market.MaxSummary)
-	case len(r.version) > 64:
-		return r, market.Errorf(market.Invalid, "The version is longer than 64 bytes.")
+	case len(r.version) > maxVersion:
+		return r, market.Errorf(market.Invalid, "The version is longer than %d bytes.", maxVersion)
 	case !categoryForm.MatchString(r.source) || len(r.source) > 32:
 		return r, market.Errorf(market.Invalid, "The source %q must be lower-case letters, digits and hyphens, 32 at most.", r.source)
-	case !categoryForm.MatchString(string(r.category)) || len(r.category) > 40:
-		return r, market.Errorf(market.Invalid, "The category %q must be lower-case letters, digits and hyphens, 40 at most.", r.category)
+	case !categoryForm.MatchString(string(r.category)) || len(r.category) > maxCategory:
+		return r, market.Errorf(market.Invalid, "The category %q must be lower-case letters, digits and hyphens, %d at most.", r.category, maxCategory)
 	}
 	var err error
 	if r.popularity, err = strconv.ParseInt(field("popularity"), 10, 64); err != nil || r.popularity < 0 {
