@@ -286,32 +286,41 @@ func (d design) lattice(b *strings.Builder, f frame) {
 		b.WriteString(` rotate(45)`)
 	}
 	fmt.Fprintf(b, ` scale(%s)">`, strconv.FormatFloat(scale, 'g', 3, 64))
-	w, h := float64(f.width)/2/scale, float64(f.height)/2/scale
+	w, h := float64(f.width)/2/scale/side, float64(f.height)/2/scale/side
+	reach := max(w, h) + 1
 	if d.turned {
-		w, h = (w+h)/math.Sqrt2, (w+h)/math.Sqrt2
+		reach = (w+h)/math.Sqrt2 + 1
 	}
-	nx, ny := int(math.Ceil((w-side/2)/side)), int(math.Ceil((h-side/2)/side))
-	for y := -ny - 1; y <= ny; y++ {
-		for x := -nx - 1; x <= nx; x++ {
-			if d.turned && !d.visible(float64(x)*side, float64(y)*side, f, scale) {
-				continue
+	n := int(math.Ceil(reach))
+	for y := -n; y <= n; y++ {
+		for x := -n; x <= n; x++ {
+			if d.visible(float64(x), float64(y), w, h) {
+				use(b, x*side, y*side)
 			}
-			b.WriteString(`<use href="#c"`)
-			if x != 0 {
-				fmt.Fprintf(b, ` x="%d"`, x*side)
-			}
-			if y != 0 {
-				fmt.Fprintf(b, ` y="%d"`, y*side)
-			}
-			b.WriteString(`/>`)
 		}
 	}
 	b.WriteString(`</g>`)
 }
 
-// visible reports whether the cell at (x, y) of a turned lattice reaches into the frame.
-func (d design) visible(x, y float64, f frame, scale float64) bool {
-	px, py := (x-y)/math.Sqrt2*scale, (x+y)/math.Sqrt2*scale
-	reach := side * 1.3 * scale
-	return math.Abs(px) < float64(f.width)/2+reach*0.75 && math.Abs(py) < float64(f.height)/2+reach
+func use(b *strings.Builder, x, y int) {
+	b.WriteString(`<use href="#c"`)
+	if x != 0 {
+		fmt.Fprintf(b, ` x="%d"`, x)
+	}
+	if y != 0 {
+		fmt.Fprintf(b, ` y="%d"`, y)
+	}
+	b.WriteString(`/>`)
+}
+
+// visible reports whether the cell at (x, y) can be seen in a frame that reaches w and h
+// to each side of the middle, all in cells. A cell's own star reaches half a cell, and the
+// pieces at its far corner 0.37 beyond that, bands not counted.
+func (d design) visible(x, y, w, h float64) bool {
+	const near, far = 0.55, 0.92
+	if !d.turned {
+		return x > -w-far && x < w+near && y > -h-far && y < h+near
+	}
+	across, down := (x-y)/math.Sqrt2, (x+y)/math.Sqrt2
+	return math.Abs(across) < w+far && down > -h-far*math.Sqrt2 && down < h+near*math.Sqrt2
 }

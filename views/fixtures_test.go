@@ -1,0 +1,179 @@
+package views
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+	"github.com/a-h/templ"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// hostile is what a seller might type to break a page.
+const hostile = `"><script>alert(1)</script><img src=x onerror=alert(2)>' style="color:red`
+
+const sum = "3f9a0c7be2d418563f9a0c7be2d418563f9a0c7be2d418563f9a0c7be2d41856"
+
+func dollars(n int64) market.Money { return market.Money{Amount: n * 100, Currency: "USD"} }
+
+func testSite() Site {
+	return Site{
+		Name: "Souk", BaseURL: "https://souk.example", Sandbox: true, DevMail: true,
+		Categories: Categories(map[string]int{
+			"mcp-server": 11602, "other": 5124, "coding": 3164, "sdk": 2898, "orchestration": 1781, "rag-search": 1440, "evaluation": 1342,
+			"cli-tool": 788, "chatbot": 672, "data": 493, "voice-media": 355, "browser-automation": 215, "ui": 126,
+		}),
+		Footer: []Link{{"Terms of sale", "/terms"}},
+	}
+}
+
+func testCards(n int) []Card {
+	cards := make([]Card, n)
+	for i := range cards {
+		cards[i] = Card{
+			Slug: "chroma-" + decimal(i), Seed: "agt_chroma" + decimal(i), Name: "@langchain/chroma-" + decimal(i), Summary: "Connects Chroma and LangChain.",
+			Seller: "Imported", Category: "rag-search", Price: dollars(int64(i%2) * 9), Version: "1.1.0", Downloads: 104_140,
+		}
+	}
+	return cards
+}
+
+var (
+	december   = When{Time: time.Date(2025, 12, 1, 0, 0, 0, 0, time.UTC), MonthOnly: true}
+	noon       = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	testSeller = Seller{Name: "Chroma Labs", Seed: "sel_chroma", Verified: true, Note: "Sells here since Mar 2026"}
+)
+
+func testAgent() Agent {
+	return Agent{
+		Meta: Meta{Title: "langchain-chroma", Description: "Connects Chroma and LangChain.", Canonical: "/agents/langchain-chroma", Image: TilePathOpenGraph("agt_1"), Type: "product"},
+		ID:   "agt_1", Slug: "langchain-chroma", Name: "langchain-chroma", Summary: "An integration package connecting Chroma and LangChain.",
+		About: []string{"It keeps your documents in a collection."}, Category: CategoryOf("rag-search"), Seller: testSeller,
+		Source: Link{"PyPI", "https://pypi.org/project/langchain-chroma/"},
+		Offers: []Offer{{ID: "off_1", Price: dollars(9), Includes: []string{"The setup file of version 1.1.0", "A licence key of your own"}}},
+		Rating: 4.6, Ratings: 128, Downloads: 104_140,
+		Label:    Label{Permissions: []string{"network", "files"}, Version: "1.1.0", LastRelease: december, Size: 812},
+		Gets:     []string{"Updates for a year"},
+		Setup:    []Snippet{{"With pip", "pip install langchain-chroma==1.1.0"}},
+		Releases: []Release{{Version: "1.1.0", Date: december, Notes: "Faster.", Files: []File{{Name: "langchain-chroma.json", Size: 812, SHA256: sum}}}},
+		Refunds:  "Ask for your money back within 14 days.", License: "One person, any number of machines.", Related: testCards(4),
+	}
+}
+
+func testGroups() []Group {
+	was := dollars(7)
+	return []Group{
+		{Seller: testSeller, Subtotal: dollars(18), Lines: []Line{
+			{AgentID: "agt_1", OfferID: "off_1", Slug: "langchain-chroma", Seed: "agt_1", Name: "langchain-chroma", Price: dollars(9), Was: &was},
+			{AgentID: "agt_2", OfferID: "off_2", Slug: "two", Seed: "agt_2", Name: "two", Offer: "Team", Price: dollars(9), Per: "a year"},
+		}},
+		{Seller: Seller{Name: "Imported", Seed: "sel_i"}, Lines: []Line{{AgentID: "agt_3", OfferID: "off_3", Slug: "three", Seed: "agt_3", Name: "three"}}},
+	}
+}
+
+func testCheckout() Checkout {
+	return Checkout{
+		Meta: Meta{Title: "Checkout", NoIndex: true}, Token: "tok_1", Groups: testGroups(), Total: dollars(18), TaxNote: "No tax is added.",
+		Terms: "I agree to the terms of sale.", TermsHref: "/terms", Provider: "the Souk Sandbox",
+	}
+}
+
+func testReceipt(state State) Receipt {
+	goods := Goods{
+		Line: testGroups()[0].Lines[0], Version: "1.1.0", Keys: []string{"SOUK-7K3M9-2QX4T-H8WZC"},
+		Files: []File{{Name: "langchain-chroma.json", Href: "/o/secret/download/ent_1", Size: 812, SHA256: sum}},
+		Setup: []Snippet{{"With pip", "pip install langchain-chroma==1.1.0"}},
+	}
+	goods.Was = nil
+	return Receipt{
+		Meta: Meta{Title: "Receipt S-7K3M-92QX", NoIndex: true}, State: state, Number: "S-7K3M-92QX", Date: noon, Email: "ada@example.com",
+		Paid: "Visa ending in 4242", Total: dollars(9), TaxNote: "No tax is added.", Reason: "The bank said: insufficient funds.", Retry: "/checkout",
+		Refunds: "Ask for your money back within 14 days.", Support: Link{"Get help", "/help"},
+		Groups: []ReceiptGroup{{Seller: testSeller, Order: "ord_1", Lines: []Goods{goods}, Subtotal: dollars(9)}},
+	}
+}
+
+func testSearch() Search {
+	return Search{
+		Meta: Meta{Title: "chroma"}, Query: Query{Text: "chroma", Filters: []Filter{{"category", "rag-search"}}, Page: 3}, Total: 1204, Pages: 51, Cards: testCards(24),
+		Facets: []Facet{{"Category", "category", []Choice{{"rag-search", "Search and retrieval", 1204}, {"mcp-server", "MCP servers", 77}}}},
+		Sorts:  []Choice{{"", "Best match", 0}, {"popular", "Popular", 0}},
+	}
+}
+
+// pages is one of every page, and of every state that looks different.
+func pages() map[string]templ.Component {
+	site := testSite()
+	emptySearch := Search{Query: Query{Text: "basket weaving", Filters: []Filter{{"category", "data"}}}, Nearby: []string{"basket", "weaviate"}}
+	badCheckout := testCheckout()
+	badCheckout.Email, badCheckout.EmailError, badCheckout.TermsError, badCheckout.FormError = "ada@", "That is no complete e-mail address.", "Please agree.", "The price has changed."
+	twoOffers := testAgent()
+	twoOffers.Offers = []Offer{{ID: "a", Name: "Single", Price: dollars(9), Includes: []string{"One machine"}}, {ID: "b", Name: "Team", Price: dollars(1250), Per: "a year"}}
+	closed := testAgent()
+	closed.Closed = "This agent is paused by its seller."
+	mail := Mail{Meta: Meta{Title: "Your receipt"}, Href: "/dev/mail/1", From: "Souk <souk@localhost>", To: "ada@example.com", Subject: "Your receipt", Time: noon, Text: "Thank you.", HTML: "/dev/mail/1/html"}
+	return map[string]templ.Component{
+		"home": HomePage(site, Home{
+			Meta: Meta{Description: "Buy agents.", Canonical: "/"}, Total: 30_000, Popular: testCards(8), New: testCards(8), Picks: testCards(1),
+			Tries: []string{"langchain chroma"}, Trust: []Trust{{"Signed files", "Every download shows its SHA-256."}},
+		}),
+		"home, empty":         HomePage(Site{Name: "Souk"}, Home{}),
+		"search":              SearchPage(site, testSearch()),
+		"search, corrected":   SearchPage(site, Search{Query: Query{Text: "playwrigth"}, Corrected: "playwright", Total: 1, Pages: 1, Cards: testCards(1)}),
+		"search, empty":       SearchPage(site, emptySearch),
+		"agent":               AgentPage(site, testAgent()),
+		"agent, two offers":   AgentPage(site, twoOffers),
+		"agent, closed":       AgentPage(site, closed),
+		"agent, bare":         AgentPage(site, Agent{ID: "agt_9", Slug: "x", Name: "x", Offers: []Offer{{ID: "off_9"}}}),
+		"cart":                CartPage(site, Cart{Groups: testGroups(), Total: dollars(18), TaxNote: "No tax is added.", Notice: "Added."}),
+		"cart, empty":         CartPage(site, Cart{Popular: testCards(4)}),
+		"checkout":            CheckoutPage(site, testCheckout()),
+		"checkout, wrong":     CheckoutPage(site, badCheckout),
+		"receipt, paid":       ReceiptPage(site, testReceipt(Paid)),
+		"receipt, confirming": ReceiptPage(site, testReceipt(Confirming)),
+		"receipt, declined":   ReceiptPage(site, testReceipt(Declined)),
+		"receipt, expired":    ReceiptPage(site, testReceipt(Expired)),
+		"problem":             ProblemPage(site, Problem{Status: 404, Message: "Nothing is here.", RequestID: "req-77", Query: "chroma", Action: Link{"Home", "/"}}),
+		"message":             MessagePage(site, Message{Title: "Terms", Body: []string{"One.", "Two."}, Action: Link{"Home", "/"}}),
+		"outbox":              OutboxPage(site, Outbox{Mails: []Mail{mail}}),
+		"outbox, empty":       OutboxPage(site, Outbox{}),
+		"mail":                MailPage(site, mail),
+	}
+}
+
+func render(t testing.TB, c templ.Component) string {
+	t.Helper()
+	var b strings.Builder
+	if err := c.Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func parse(t testing.TB, c templ.Component) *goquery.Document {
+	t.Helper()
+	doc, err := goquery.NewDocumentFromReader(strings.NewReader(render(t, c)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// words is the text of what selector finds, its elements set apart by spaces.
+func words(doc *goquery.Document, selector string) string {
+	var texts []string
+	var walk func(s *goquery.Selection)
+	walk = func(s *goquery.Selection) {
+		s.Contents().Each(func(_ int, c *goquery.Selection) {
+			if goquery.NodeName(c) == "#text" {
+				texts = append(texts, c.Text())
+			} else {
+				walk(c)
+			}
+		})
+	}
+	walk(doc.Find(selector))
+	return strings.Join(strings.Fields(plainSpace(strings.Join(texts, " "))), " ")
+}
