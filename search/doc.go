@@ -8,9 +8,10 @@
 // context ends; Close comes after Run has returned. Search may be called at any time from
 // any goroutine.
 //
-// An index lags behind the store by some milliseconds. So Search returns IDs, never
-// records: a caller loads each again from the store and leaves out what is gone or no
-// longer visible. WaitFor waits until a commit has arrived.
+// An index lags behind the store by some milliseconds, and by up to a second while many
+// agents change. So Search returns IDs, never records: a caller loads each again from the
+// store and leaves out what is gone or no longer visible. WaitFor waits until a commit has
+// arrived, and hastens it.
 //
 // # What is kept
 //

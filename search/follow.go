@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	batchDocs    = 2_000  // agents at which a batch is written though more is waiting
-	batchCommits = 10_000 // commits after which the cursor is written though no agent changed
+	batchDocs    = 2_000            // agents at which a batch is written though more is waiting
+	batchCommits = 10_000           // commits after which the cursor is written though no agent changed
+	batchPace    = time.Millisecond // an agent: see pause
+	maxPause     = time.Second
 	flushTimeout = 10 * time.Second
 	firstRetry   = time.Second
 	lastRetry    = time.Minute
@@ -125,7 +127,7 @@ func (ix *Index) apply(ctx context.Context, g *generation) error {
 			return err
 		}
 		p.add(change, ix.tenants)
-		if change.More && len(p.agents) < batchDocs && p.commits < batchCommits {
+		if !p.full() && (change.More || ix.pause(ctx, &p)) {
 			continue
 		}
 		if err := ix.write(ctx, g, &p); err != nil {
@@ -140,6 +142,25 @@ type pending struct {
 	agents  map[store.RecordKey[market.AgentID]]bool
 	commits int // since the cursor was last written
 	to      cursor
+	due     time.Time // when the next batch is written at the latest
+}
+
+func (p *pending) full() bool { return len(p.agents) >= batchDocs || p.commits >= batchCommits }
+
+// pause waits until the batch is due, and reports whether more has come meanwhile. Small
+// batches make small segments, which cost more to merge than to write: after a batch of
+// n agents the next waits n times batchPace, unless it is full or WaitFor wants it.
+func (ix *Index) pause(ctx context.Context, p *pending) (more bool) {
+	wait := time.Until(p.due)
+	if len(p.agents) == 0 || wait <= 0 {
+		return false
+	}
+	select {
+	case <-time.After(wait):
+	case <-ix.wanted:
+	case <-ctx.Done():
+	}
+	return ix.db.DurableLSN() > p.to.lsn
 }
 
 func (p *pending) add(change store.Change, tenants []market.TenantID) {
@@ -169,6 +190,7 @@ func (ix *Index) write(ctx context.Context, g *generation, p *pending) error {
 	if err := g.advance(b, p.to, func() { ix.hold.Advance(lsn) }); err != nil {
 		return err
 	}
+	p.due = time.Now().Add(min(time.Duration(len(p.agents))*batchPace, maxPause))
 	clear(p.agents)
 	p.commits = 0
 	return ix.publish(g, lsn)

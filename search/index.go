@@ -33,7 +33,8 @@ type Index struct {
 	gen     *generation // owned by Run, and by Open and Close before and after it
 	next    int         // number of the next generation; owned like gen
 	again   chan struct{}
-	damaged chan error // has an element when a search met damage
+	damaged chan error    // has an element when a search met damage
+	wanted  chan struct{} // has an element when someone waits for a commit
 
 	publishing sync.Mutex // held while a view is made, so that they are published in order
 	columns    map[uint64]*columns
@@ -61,7 +62,7 @@ func Open(o Options) (*Index, error) {
 	}
 	ix := &Index{
 		dir: o.Dir, db: o.DB, tenants: o.Tenants, log: o.Logger,
-		again: make(chan struct{}, 1), damaged: make(chan error, 1), changed: make(chan struct{}),
+		again: make(chan struct{}, 1), damaged: make(chan error, 1), wanted: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 	if err := ix.open(); err != nil {
 		return nil, err
@@ -242,6 +243,10 @@ func (ix *Index) WaitFor(ctx context.Context, lsn store.LSN) error {
 		ix.mu.RUnlock()
 		if there {
 			return nil
+		}
+		select {
+		case ix.wanted <- struct{}{}:
+		default:
 		}
 		select {
 		case <-changed:
