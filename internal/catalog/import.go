@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/souk-market/souk/internal/market"
@@ -35,6 +36,8 @@ const ImportedSeller = "imported"
 const (
 	// importBatch is how many rows share a transaction: a new listing writes up to ten keys.
 	importBatch = 90
+	// importAhead is how many transactions may be on their way to the disk.
+	importAhead = 8
 	// maxRow bounds a row's bytes; a longer one is refused and skipped.
 	maxRow = 64 << 10
 )
@@ -43,7 +46,8 @@ const (
 // order: id name summary version popularity source category updated. It is streamed, and
 // idempotent: a row whose listing is as it says changes nothing, one that differs
 // updates it (but never its price or slug). A row that breaks a rule is refused, and the
-// rest goes in. A header that isn't one fails before anything is written.
+// rest goes in. A header that isn't one fails before anything is written. After any
+// other error what was counted is on disk, and another import goes on with the rest.
 func (c *Catalog) Import(ctx context.Context, r io.Reader, o ImportOptions) (rep ImportReport, err error) {
 	in := &rowReader{in: bufio.NewReaderSize(r, maxRow)}
 	if err := in.header(); err != nil {
@@ -53,35 +57,10 @@ func (c *Catalog) Import(ctx context.Context, r io.Reader, o ImportOptions) (rep
 	if err != nil {
 		return rep, err
 	}
-	im := &importer{Catalog: c, ImportOptions: o, seller: seller, rep: &rep, lines: map[string]int{}}
-	for done := false; !done; {
-		batch := make([]row, 0, importBatch)
-		for len(batch) < importBatch {
-			rw, err := in.next()
-			if errors.Is(err, io.EOF) {
-				done = true
-				break
-			}
-			if market.Is(err, market.Invalid) {
-				im.refuse(in.line, err)
-				continue
-			}
-			if err != nil {
-				return rep, fmt.Errorf("catalog: reading the import: %w", err)
-			}
-			if im.repeated(rw) {
-				continue
-			}
-			batch = append(batch, rw)
-		}
-		if err := im.store(ctx, batch); err != nil {
-			return rep, err
-		}
-		if o.Progress != nil {
-			o.Progress(in.read, rep.Rows())
-		}
-	}
-	return rep, nil
+	im := &importer{Catalog: c, ImportOptions: o, seller: seller, lines: map[string]int{}, places: make(chan struct{}, importAhead)}
+	err = im.storeAll(ctx, in)
+	im.storing.Wait()
+	return im.rep, errors.Join(err, im.failed)
 }
 
 // importedSeller returns the seller of imported listings, made at the first import.
@@ -104,16 +83,78 @@ func (c *Catalog) importedSeller(ctx context.Context) (s market.Seller, err erro
 type importer struct {
 	*Catalog
 	ImportOptions
-	seller market.Seller
-	rep    *ImportReport
-	lines  map[string]int // line of each ID met
+	seller  market.Seller
+	lines   map[string]int // line of each ID met
+	places  chan struct{}  // has an element for each transaction under way
+	storing sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	rep    ImportReport
+	failed error // why the first transaction that failed did
+}
+
+// storeAll reads all rows and starts to store them, a batch after the other.
+func (im *importer) storeAll(ctx context.Context, in *rowReader) error {
+	for more := true; more; {
+		var rows []row
+		var err error
+		if rows, more, err = im.batch(in); err != nil {
+			return err
+		}
+		im.start(ctx, rows)
+		rep, err := im.report()
+		if err != nil {
+			return nil // Import returns it
+		}
+		if im.Progress != nil {
+			im.Progress(in.read, rep.Rows())
+		}
+	}
+	return nil
+}
+
+// batch reads the next good rows; more is false at the end of the file.
+func (im *importer) batch(in *rowReader) (rows []row, more bool, err error) {
+	rows = make([]row, 0, importBatch)
+	for len(rows) < importBatch {
+		r, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return rows, false, nil
+		case market.Is(err, market.Invalid):
+			im.refuse(in.line, err)
+		case err != nil:
+			return nil, false, fmt.Errorf("catalog: reading the import: %w", err)
+		case !im.repeated(r):
+			rows = append(rows, r)
+		}
+	}
+	return rows, true, nil
 }
 
 func (im *importer) refuse(line int, err error) {
-	im.rep.Refused++
+	im.count(ImportReport{Refused: 1}, nil)
 	if im.BadRow != nil {
 		im.BadRow(line, err)
 	}
+}
+
+func (im *importer) count(rep ImportReport, err error) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.rep.Added += rep.Added
+	im.rep.Updated += rep.Updated
+	im.rep.Unchanged += rep.Unchanged
+	im.rep.Refused += rep.Refused
+	if im.failed == nil {
+		im.failed = err
+	}
+}
+
+func (im *importer) report() (ImportReport, error) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	return im.rep, im.failed
 }
 
 // repeated refuses a row whose ID an earlier line has: else a second import would find
@@ -127,10 +168,25 @@ func (im *importer) repeated(r row) bool {
 	return false
 }
 
-// store writes a batch of listings in one transaction.
-func (im *importer) store(ctx context.Context, rows []row) error {
-	var rep ImportReport
-	_, err := im.Store.Update(ctx, im.Tenant, store.Op{}, func(tx *store.Tx) error {
+// start stores a batch without waiting for the disk: the next may be started as soon as
+// this one has its turn, so that batches are stored in the order of the file.
+func (im *importer) start(ctx context.Context, rows []row) {
+	im.places <- struct{}{}
+	turn := make(chan struct{})
+	hasTurn := sync.OnceFunc(func() { close(turn) })
+	im.storing.Go(func() {
+		im.count(im.store(ctx, rows, hasTurn))
+		hasTurn()
+		<-im.places
+	})
+	<-turn
+}
+
+// store writes a batch of listings in one transaction. It calls hasTurn when no
+// transaction that comes later can be before it.
+func (im *importer) store(ctx context.Context, rows []row, hasTurn func()) (rep ImportReport, err error) {
+	_, err = im.Store.Update(ctx, im.Tenant, store.Op{}, func(tx *store.Tx) error {
+		hasTurn()
 		rep = ImportReport{}
 		for i := range rows {
 			n, err := im.storeListing(tx, &rows[i])
@@ -141,10 +197,10 @@ func (im *importer) store(ctx context.Context, rows []row) error {
 		}
 		return nil
 	})
-	im.rep.Added += rep.Added
-	im.rep.Updated += rep.Updated
-	im.rep.Unchanged += rep.Unchanged
-	return err
+	if err != nil {
+		return ImportReport{}, err
+	}
+	return rep, nil
 }
 
 // storeListing writes a row's listing and says which count it adds to.
