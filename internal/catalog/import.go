@@ -336,5 +336,4 @@ type row struct {
 	category                           market.Category
 	popularity                         int64
 	updated                            time.Time
-	file                               market.File
 }

@@ -100,7 +100,7 @@ func (r *Replicator) resume(ctx context.Context, m Manifest) (Position, snapshot
 	if err != nil {
 		return Position{}, snapshotMark{}, err
 	}
-	pos := Position{Generation: m.Generation}
+	var pos Position
 	switch {
 	case last == nil:
 		if pos, err = r.client.start(ctx, m); err != nil {
