@@ -28,6 +28,7 @@ type indexWriter[R any] interface {
 	// entry returns the index parts of a record; ok is false when it isn't indexed.
 	entry(r *R) (parts tuple, ok bool)
 	isUnique() bool
+	keepsCounts() bool
 	// counted returns the prefix under which the record is counted; ok is false when
 	// the index keeps no counts.
 	counted(r *R) (prefix tuple, ok bool)
@@ -288,9 +289,10 @@ func unique[P, K ~string, R any](t *Table[K, R], n byte, what string, name func(
 	return ix
 }
 
-func (ix *Unique[P, K, R]) number() byte   { return ix.n }
-func (ix *Unique[P, K, R]) isUnique() bool { return true }
-func (ix *Unique[P, K, R]) label() string  { return ix.what }
+func (ix *Unique[P, K, R]) number() byte      { return ix.n }
+func (ix *Unique[P, K, R]) isUnique() bool    { return true }
+func (ix *Unique[P, K, R]) keepsCounts() bool { return false }
+func (ix *Unique[P, K, R]) label() string     { return ix.what }
 func (ix *Unique[P, K, R]) entry(r *R) (tuple, bool) {
 	name := ix.name(r)
 	return tuple(nil).text(string(name)), name != ""
@@ -336,9 +338,10 @@ func (ix *Index[P, K, R]) withCounts() *Index[P, K, R] {
 	return ix
 }
 
-func (ix *Index[P, K, R]) number() byte   { return ix.n }
-func (ix *Index[P, K, R]) isUnique() bool { return false }
-func (ix *Index[P, K, R]) label() string  { return ix.what }
+func (ix *Index[P, K, R]) number() byte      { return ix.n }
+func (ix *Index[P, K, R]) isUnique() bool    { return false }
+func (ix *Index[P, K, R]) keepsCounts() bool { return ix.counts }
+func (ix *Index[P, K, R]) label() string     { return ix.what }
 func (ix *Index[P, K, R]) entry(r *R) (tuple, bool) {
 	p, order, ok := ix.of(r)
 	if !ok {
