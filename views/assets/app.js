@@ -112,6 +112,23 @@ function growTiles() {
   });
 }
 
+// A payment that isn't decided yet: ask again by and by, and show the page anew only when
+// the answer is another one. Without scripts the page refreshes itself.
+function waitForPayment() {
+  const box = document.querySelector("[data-refresh]");
+  const seconds = Number(box?.dataset.refresh);
+  if (!seconds) return;
+  const ask = async () => {
+    try {
+      const page = await fetch(location.href, { cache: "no-store" });
+      const now = new DOMParser().parseFromString(await page.text(), "text/html").querySelector("[data-state]");
+      if (page.ok && now && now.dataset.state !== box.dataset.state) return location.reload();
+    } catch {} // offline for a moment: the next try may succeed
+    setTimeout(ask, seconds * 1000);
+  };
+  setTimeout(ask, seconds * 1000);
+}
+
 // A form that may be sent once isn't sent twice by a second click. The server doesn't
 // rely on it: the token in the form does the same.
 function sendOnce() {
@@ -128,3 +145,4 @@ copyButtons();
 keys();
 growTiles();
 sendOnce();
+waitForPayment();
