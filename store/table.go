@@ -239,7 +239,8 @@ func (t *Table[K, R]) addEntry(tx *Tx, ix indexWriter[R], rec *R) error {
 	if err := tx.put(t.entryKey(&tx.reader, ix, parts, id), []byte(id)); err != nil {
 		return err
 	}
-	return t.addCount(tx, ix, rec, 1)
+	t.addCount(tx, ix, rec, 1)
+	return nil
 }
 
 func (t *Table[K, R]) removeEntry(tx *Tx, ix indexWriter[R], rec *R) error {
@@ -250,24 +251,14 @@ func (t *Table[K, R]) removeEntry(tx *Tx, ix indexWriter[R], rec *R) error {
 	if err := tx.delete(t.entryKey(&tx.reader, ix, parts, t.key(rec))); err != nil {
 		return err
 	}
-	return t.addCount(tx, ix, rec, -1)
+	t.addCount(tx, ix, rec, -1)
+	return nil
 }
 
-func (t *Table[K, R]) addCount(tx *Tx, ix indexWriter[R], rec *R, delta int64) error {
-	prefix, ok := ix.counted(rec)
-	if !ok {
-		return nil
+func (t *Table[K, R]) addCount(tx *Tx, ix indexWriter[R], rec *R, delta int64) {
+	if prefix, ok := ix.counted(rec); ok {
+		tx.addCount(append(tx.table(t.id, countOf|ix.number()), prefix...), delta)
 	}
-	key := append(tx.table(t.id, countOf|ix.number()), prefix...)
-	v, err := tx.value(key)
-	if err != nil {
-		return err
-	}
-	n := countIn(v) + delta
-	if n == 0 {
-		return tx.delete(key)
-	}
-	return tx.put(key, binary.AppendVarint(nil, n))
 }
 
 func countIn(v []byte) int64 {
@@ -402,6 +393,9 @@ func (ix *Index[P, K, R]) Count(tx Reader, p P) (int, error) {
 	if !ix.counts {
 		panic("store: the index " + ix.what + " keeps no counts")
 	}
+	if err := settleCounts(tx); err != nil {
+		return 0, err
+	}
 	r := tx.self()
 	v, err := r.value(append(r.table(ix.table.id, countOf|ix.n), ix.prefix(p)...))
 	return int(countIn(v)), err
@@ -449,6 +443,9 @@ func (r *reader) scan(lower, upper []byte) iter.Seq2[[]byte, scanned] {
 // Counts returns the number of records of every prefix of an index that keeps counts
 // and whose prefixes are texts.
 func Counts[P, K ~string, R any](tx Reader, ix *Index[P, K, R]) (map[P]int, error) {
+	if err := settleCounts(tx); err != nil {
+		return nil, err
+	}
 	r := tx.self()
 	counts := map[P]int{}
 	lower := r.table(ix.table.id, countOf|ix.n)

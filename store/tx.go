@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -24,6 +27,10 @@ const (
 // ErrUnknownOutcome says that a commit may or may not have happened. Only an Update
 // without an operation ID returns it: with one, the store asks again by itself.
 var ErrUnknownOutcome = errors.New("store: it is not known whether the transaction was committed")
+
+// ErrTimeLimit says that fn ran for longer than MaxTime, its own doing or a stall of the
+// machine's. Nothing was written; what isn't slow by itself may be tried again.
+var ErrTimeLimit = errors.New("store: a transaction took too long, and nothing was written")
 
 // Op says what an Update is.
 type Op struct {
@@ -127,6 +134,7 @@ type Tx struct {
 	reader
 	batch  *pebble.Batch
 	bytes  int
+	counts map[string]int64 // by key, what is still to be added to the counts of indexes
 	result []byte
 	failed error // of the first write that couldn't be made; the transaction can't be committed
 }
@@ -156,6 +164,46 @@ func (tx *Tx) delete(key []byte) error {
 		return tx.fail(fmt.Errorf("store: deleting %s: %w", Key(key), err))
 	}
 	return nil
+}
+
+// addCount adds to a count, which is written once a transaction.
+func (tx *Tx) addCount(key []byte, delta int64) {
+	if tx.counts == nil {
+		tx.counts = map[string]int64{}
+	}
+	tx.counts[string(key)] += delta
+}
+
+// settleCounts writes the counts that a transaction has changed. It comes before every
+// reading of counts and before the commit.
+func settleCounts(r Reader) error {
+	tx, ok := r.(*Tx)
+	if !ok {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(tx.counts)) {
+		if err := tx.writeCount([]byte(key), tx.counts[key]); err != nil {
+			return err
+		}
+	}
+	clear(tx.counts)
+	return nil
+}
+
+// writeCount adds to a stored count. A count of 0 isn't stored.
+func (tx *Tx) writeCount(key []byte, delta int64) error {
+	if delta == 0 {
+		return nil
+	}
+	v, err := tx.value(key)
+	if err != nil {
+		return err
+	}
+	n := countIn(v) + delta
+	if n == 0 {
+		return tx.delete(key)
+	}
+	return tx.put(key, binary.AppendVarint(nil, n))
 }
 
 func (tx *Tx) fail(err error) error {
@@ -310,11 +358,14 @@ func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx
 	if err := fn(tx); err != nil {
 		return Result{}, err
 	}
+	if err := settleCounts(tx); err != nil {
+		return Result{}, err
+	}
 	if tx.failed != nil {
 		return Result{}, tx.failed
 	}
 	if spent := time.Since(started); spent > MaxTime {
-		return Result{}, fmt.Errorf("store: a transaction ran for %v, over the limit of %v; nothing was written", spent, MaxTime)
+		return Result{}, fmt.Errorf("%w: it ran for %v, over the limit of %v", ErrTimeLimit, spent, MaxTime)
 	}
 	if op.ID != "" {
 		done := opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result}
