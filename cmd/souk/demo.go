@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 
 	"github.com/souk-market/souk/internal/catalog"
@@ -33,20 +35,26 @@ func (c *demoCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if err := h.stockDemo(ctx); err != nil {
-		h.close()
-		return err
+		return errors.Join(err, h.close())
 	}
-	return h.serve(ctx, serveOptions{devMail: true, ready: func(baseURL string) { fmt.Printf(demoWelcome, baseURL, baseURL, cfg.Data) }})
+	people, err := h.openDemo(ctx)
+	if err != nil {
+		return errors.Join(err, h.close())
+	}
+	return h.serve(ctx, serveOptions{devMail: true, ready: func(baseURL string) {
+		fmt.Printf(demoWelcome, baseURL, listPeople(people), filepath.Join(cfg.Data, demoAccountsFile), cfg.Data)
+	}})
 }
 
 const demoWelcome = `
-Souk is open at %s
+Souk is open at %[1]s
 
   Buy      put agents into the cart, check out with any e-mail address,
            pay with card 4242 4242 4242 4242 (4000 0000 0000 0002 declines),
            any date to come and any CVC.
-  Mail     what Souk sends is readable at %s/dev/mail
-  Data     %s, kept until you delete it
+  Sign in  at %[1]s/sign-in as one of these (also in %[3]s):
+%[2]s  Mail     what Souk sends is readable at %[1]s/dev/mail
+  Data     %[4]s, kept until you delete it
   Stop     Ctrl+C
 
 `

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/souk-market/souk/internal/account"
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
@@ -24,6 +25,7 @@ type house struct {
 	blobs   *blob.Store
 	index   *search.Index
 	catalog *catalog.Catalog
+	people  *account.Roster
 	bank    *sandbox.Bank // nil where Stripe takes the payments
 }
 
@@ -49,6 +51,7 @@ func openHouse(cfg Config) (h *house, err error) {
 		return nil, err
 	}
 	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Index: h.index, Logger: h.log}
+	h.people = account.New(account.Config{Store: h.db, Tenant: market.MainTenant, Logger: h.log})
 	return h, nil
 }
 

@@ -24,6 +24,7 @@ type commands struct {
 	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
 	Check   checkCmd   `cmd:"" help:"Verify a whole data directory."`
+	Account accountCmd `cmd:"" help:"Make accounts."`
 	Config  configCmd  `cmd:"" help:"Print the configuration with the origin of each value, secrets masked."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -41,8 +42,9 @@ func run(ctx context.Context, args []string) int {
 	all := newSettingsFlags()
 	cli := commands{
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
-		Import: importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency")},
-		Check:  checkCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")},
+		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency")},
+		Check:   checkCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")},
+		Account: accountCmd{Add: accountAddCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")}},
 	}
 	parser, err := kong.New(&cli, kong.Name("souk"), kong.Description("A marketplace for AI agents in one binary."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.UsageOnError(), kong.ShortUsageOnError())

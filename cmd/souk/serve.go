@@ -146,7 +146,8 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 		return nil, "", err
 	}
 	pages := web.New(web.Config{
-		Name: cfg.Name, BaseURL: baseURL, Catalog: h.catalog, Shop: shop, Blobs: h.blobs, Provider: provider, Outbox: outbox, Logger: h.log,
+		Name: cfg.Name, BaseURL: baseURL, Catalog: h.catalog, Shop: shop, Accounts: h.people,
+		Blobs: h.blobs, Provider: provider, Outbox: outbox, Logger: h.log,
 	})
 	rest := api.New(api.Config{
 		Catalog: h.catalog, Licenses: &licensing.Desk{Store: h.db, Tenant: market.MainTenant},
@@ -279,7 +280,7 @@ func (h *house) runJobs(ctx context.Context, shop *order.Shop, mailer *notify.Ma
 // maintain does what is due every minute.
 func (h *house) maintain(ctx context.Context, shop *order.Shop) error {
 	for {
-		if err := errors.Join(shop.Reconcile(ctx), h.db.CutLog()); err != nil && ctx.Err() == nil {
+		if err := errors.Join(shop.Reconcile(ctx), h.people.Prune(ctx), h.db.CutLog()); err != nil && ctx.Err() == nil {
 			h.log.Error("reconciling", "err", err)
 		}
 		if !sleep(ctx, time.Minute) {

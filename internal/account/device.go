@@ -24,7 +24,7 @@ func newDevice(a *market.Account) string {
 // deviceOf returns the mark's name when it is a mark of the account, else "".
 func deviceOf(mark string, a *market.Account) string {
 	raw, err := base64.RawURLEncoding.DecodeString(mark)
-	if err != nil || len(raw) != deviceName+sha256.Size || a == nil || a.Password == "" {
+	if err != nil || len(raw) != deviceName+sha256.Size || a.Password == "" {
 		return ""
 	}
 	name := raw[:deviceName]

@@ -137,11 +137,11 @@ func (h *hasher) hash(ctx context.Context, password string) (market.PasswordHash
 	return p.encode(), nil
 }
 
-// match reports whether a password is the one of an account, nil for nobody, in the
-// same time for any.
+// match reports whether a password is the one of an account, in the same time whether
+// the account has one or not.
 func (h *hasher) match(ctx context.Context, password string, a *market.Account) (bool, error) {
 	p, known := nobody, false
-	if a != nil && a.Password != "" {
+	if a.Password != "" {
 		var err error
 		if p, err = parsePHC(a.Password); err != nil {
 			return false, err

@@ -60,11 +60,10 @@ func deleteSessions(tx *store.Tx, ids []market.SessionID) error {
 // Who returns the account that a session's token belongs to. The error is Unauthorized
 // for a session that isn't or has ended. Everything is read afresh: a session or role
 // that was taken away is gone at the next call.
-func (r *Roster) Who(ctx context.Context, token string) (*market.Account, error) {
+func (r *Roster) Who(ctx context.Context, token string) (a market.Account, err error) {
 	var s market.Session
-	var a market.Account
 	stale := false
-	err := r.Store.View(ctx, r.Tenant, func(tx *store.ReadTx) (err error) {
+	err = r.Store.View(ctx, r.Tenant, func(tx *store.ReadTx) (err error) {
 		if s, err = store.Sessions.Load(tx, market.HashSessionToken(token)); err != nil {
 			return err
 		}
@@ -76,17 +75,17 @@ func (r *Roster) Who(ctx context.Context, token string) (*market.Account, error)
 		return err
 	})
 	if market.Is(err, market.NotFound) {
-		return nil, market.Errorf(market.Unauthorized, "Please sign in.")
+		return market.Account{}, market.Errorf(market.Unauthorized, "Please sign in.")
 	}
 	if err != nil {
-		return nil, err
+		return market.Account{}, err
 	}
 	if stale {
 		if err := r.touch(ctx, s.ID); err != nil {
 			r.Logger.Warn("a session's use couldn't be noted", "err", err)
 		}
 	}
-	return &a, nil
+	return a, nil
 }
 
 // touch notes that a session is in use, which moves its end.

@@ -17,27 +17,10 @@ const (
 	cookieLife  = 30 * 24 * 3600 // seconds
 )
 
-// cartName has the __Host- prefix where cookies are secure, so that no sibling domain
-// can plant one.
-func (s *Server) cartName() string {
-	if s.secure {
-		return "__Host-" + cartCookie
-	}
-	return cartCookie
-}
-
-func (s *Server) cartID(r *http.Request) market.CartID {
-	c, err := r.Cookie(s.cartName())
-	if err != nil || len(c.Value) > 64 {
-		return ""
-	}
-	return market.CartID(c.Value)
-}
+func (s *Server) cartID(r *http.Request) market.CartID { return market.CartID(s.cookie(r, cartCookie)) }
 
 func (s *Server) setCart(w http.ResponseWriter, id market.CartID, lines int) {
-	http.SetCookie(w, &http.Cookie{
-		Name: s.cartName(), Value: string(id), Path: "/", MaxAge: cookieLife, Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-	})
+	s.setCookie(w, cartCookie, string(id), cookieLife)
 	s.setCount(w, lines)
 }
 

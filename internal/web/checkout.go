@@ -10,7 +10,13 @@ import (
 )
 
 func (s *Server) checkout(w http.ResponseWriter, r *http.Request) error {
-	return s.showCheckout(w, r, order.Placement{Token: market.NewSecret()}, nil)
+	p := order.Placement{Token: market.NewSecret()}
+	who, err := s.visitor(r)
+	if err != nil && !market.Is(err, market.Unauthorized) {
+		return err
+	}
+	p.Email = who.Email
+	return s.showCheckout(w, r, p, nil)
 }
 
 // showCheckout renders the checkout of the visitor's cart with what has been typed and

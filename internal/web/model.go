@@ -66,9 +66,14 @@ func agentPage(l *catalog.Listing, related []catalog.Listing) views.Agent {
 }
 
 func includes(a *market.Agent) []string {
-	what := "The setup file of the current version"
-	if a.Release.Version != "" {
-		what = "The setup file of version " + a.Release.Version
+	what := "The files"
+	if a.Release.File.OnDemand {
+		what = "The setup file"
+	}
+	if v := a.Release.Version; v != "" {
+		what += " of version " + v
+	} else {
+		what += " of the current version"
 	}
 	if !a.Offer.License {
 		return []string{what}

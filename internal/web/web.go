@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/a-h/templ"
+	"github.com/souk-market/souk/internal/account"
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/edge"
@@ -29,6 +30,7 @@ type Config struct {
 	BaseURL  string // without a slash at the end; "https://…" makes cookies secure
 	Catalog  *catalog.Catalog
 	Shop     *order.Shop
+	Accounts *account.Roster
 	Blobs    *blob.Store
 	Provider payments.Provider
 	Outbox   *mail.Outbox // shown at /dev/mail; nil hides it
