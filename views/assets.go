@@ -23,6 +23,7 @@ type asset struct {
 	data        []byte
 	contentType string
 	hashed      string
+	address     string
 }
 
 // assets holds each asset under its plain name and its hashed name. It is made once, on
@@ -58,7 +59,8 @@ func addAsset(set map[string]asset, name string, data []byte) {
 	}
 	sum := sha256.Sum256(data)
 	ext := path.Ext(name)
-	a := asset{data, types[ext], strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:6]) + ext}
+	hashed := strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:6]) + ext
+	a := asset{data, types[ext], hashed, "/assets/" + hashed}
 	set[name], set[a.hashed] = a, a
 }
 
@@ -92,5 +94,5 @@ func AssetPath(name string) string {
 	if !ok {
 		panic("views: no asset " + name)
 	}
-	return "/assets/" + a.hashed
+	return a.address
 }
