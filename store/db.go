@@ -44,6 +44,8 @@ type Options struct {
 
 	// Faults makes the store misbehave within its contract, for tests of its callers.
 	Faults *Faults
+
+	logKept LSN // for tests; 0 is the constant
 }
 
 // DB is an open database. Its methods may be called from any goroutine.
@@ -106,6 +108,9 @@ func Open(o Options) (*DB, error) {
 	}
 	if o.MinFree == 0 {
 		o.MinFree = 256 << 20
+	}
+	if o.logKept == 0 {
+		o.logKept = logKept
 	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) {
@@ -362,6 +367,16 @@ func (db *DB) Close() error {
 		return fmt.Errorf("store: closing: %w", err)
 	}
 	return nil
+}
+
+// Closed reports whether Close has been called.
+func (db *DB) Closed() bool {
+	select {
+	case <-db.gate.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // Node returns who this directory is.

@@ -343,10 +343,10 @@ func (db *DB) CutLog() error {
 		upTo = min(upTo, lsn)
 	}
 	db.retainMu.Unlock()
-	if upTo <= logKept {
+	if upTo <= db.opts.logKept {
 		return nil
 	}
-	if err := db.engine.DeleteRange(logPrefix, logKey(upTo-logKept), pebble.NoSync); err != nil {
+	if err := db.engine.DeleteRange(logPrefix, logKey(upTo-db.opts.logKept), pebble.NoSync); err != nil {
 		return fmt.Errorf("store: cutting the change log: %w", err)
 	}
 	return nil

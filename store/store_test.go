@@ -2,21 +2,31 @@ package store
 
 import (
 	"context"
-	"errors"
 	"testing"
-	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/souk-market/souk/internal/market"
 )
 
 const tenant = market.MainTenant
 
-func openTest(t *testing.T, o Options) *DB {
+// openTest opens a database, in memory if nothing else is asked for. It is checked and
+// closed when the test ends.
+func openTest(t testing.TB, o Options) *DB {
 	t.Helper()
-	if o.FS == nil {
-		o.FS = vfs.NewMem()
-		o.Dir = "db"
+	db := open(t, o)
+	t.Cleanup(func() { checkWhole(t, db) })
+	return db
+}
+
+// openRaw opens a database for a test to break: it is not checked.
+func openRaw(t testing.TB) *DB { return open(t, Options{}) }
+
+func open(t testing.TB, o Options) *DB {
+	t.Helper()
+	if o.FS == nil && o.Dir == "" {
+		o.FS, o.Dir = vfs.NewMem(), "db"
 	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) { panic(err) }
@@ -26,12 +36,6 @@ func openTest(t *testing.T, o Options) *DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		rep, err := db.Check(context.Background(), CheckOptions{})
-		if err != nil {
-			t.Error(err)
-		} else if !rep.OK() {
-			t.Errorf("the database is broken: %v", rep.Problems)
-		}
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
@@ -39,112 +43,54 @@ func openTest(t *testing.T, o Options) *DB {
 	return db
 }
 
-func seller(slug string) market.Seller {
-	return market.Seller{ID: market.NewSellerID(time.Unix(1, 0)), Slug: slug, Name: slug}
-}
-
-func TestUpdateOncePerOperation(t *testing.T) {
-	db := openTest(t, Options{})
-	runs := 0
-	for i := range 3 {
-		s := seller("ada")
-		res, err := db.Update(context.Background(), tenant, Op{ID: "new/ada"}, func(tx *Tx) error {
-			runs++
-			tx.SetResult([]byte(s.ID))
-			return Sellers.Insert(tx, &s)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res.Repeated != (i > 0) {
-			t.Errorf("run %d: repeated %t", i, res.Repeated)
-		}
+// checkWhole fails the test when the database is broken; one that was closed is left alone.
+func checkWhole(t testing.TB, db *DB) {
+	t.Helper()
+	if db.Closed() {
+		return
 	}
-	if runs != 1 {
-		t.Errorf("fn ran %d times, want 1", runs)
-	}
-	if got := db.LastLSN(); got != 1 {
-		t.Errorf("LSN %d, want 1", got)
+	rep, err := db.Check(context.Background(), CheckOptions{})
+	if err != nil {
+		t.Errorf("checking the database: %v", err)
+	} else if !rep.OK() {
+		t.Errorf("the database is broken: %v", rep.Problems)
 	}
 }
 
-func TestUpdateThatFailsLeavesNothing(t *testing.T) {
-	db := openTest(t, Options{})
-	boom := errors.New("boom")
-	for name, end := range map[string]func() error{
-		"error": func() error { return boom },
-		"panic": func() error { panic(boom) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := db.Update(context.Background(), tenant, Op{ID: name}, func(tx *Tx) error {
-				s := seller(name)
-				if err := Sellers.Insert(tx, &s); err != nil {
-					return err
-				}
-				return end()
-			})
-			if err == nil {
-				t.Fatal("no error")
-			}
-			err = db.View(context.Background(), tenant, func(tx *ReadTx) error {
-				_, err := SellerBySlug.Load(tx, name)
-				return err
-			})
-			if !market.Is(err, market.NotFound) {
-				t.Errorf("after the failure: %v, want not found", err)
-			}
-		})
-	}
-	if got := db.LastLSN(); got != 0 {
-		t.Errorf("LSN %d, want 0", got)
+// testDisk is a disk in memory that a database is opened on again and again.
+type testDisk struct {
+	testing.TB
+	opts Options
+}
+
+func newDisk(t testing.TB) *testDisk {
+	return &testDisk{t, Options{Dir: "db", FS: vfs.NewMem()}}
+}
+
+func (d *testDisk) open() *DB {
+	d.Helper()
+	return openTest(d.TB, d.opts)
+}
+
+func (d *testDisk) close(db *DB) {
+	d.Helper()
+	checkWhole(d.TB, db)
+	if err := db.Close(); err != nil {
+		d.Fatal(err)
 	}
 }
 
-func TestFeedYieldsCommitsInOrder(t *testing.T) {
-	db := openTest(t, Options{Faults: NewFaults(1)})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	go func() {
-		for _, slug := range []string{"a", "b", "c", "d"} {
-			s := seller(slug)
-			if _, err := db.Update(ctx, tenant, Op{ID: slug}, func(tx *Tx) error { return Sellers.Insert(tx, &s) }); err != nil {
-				t.Error(err)
-				cancel()
-			}
-		}
-	}()
-	want := LSN(1)
-	for c, err := range db.Feed(ctx, 0) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.LSN != want {
-			t.Fatalf("LSN %d, want %d", c.LSN, want)
-		}
-		n := 0
-		for range Sellers.ChangedIn(c.Keys) {
-			n++
-		}
-		if n != 1 {
-			t.Errorf("LSN %d changed %d sellers, want 1", c.LSN, n)
-		}
-		if want++; want == 5 {
-			break
-		}
-	}
-}
-
-func TestTenantsAreApart(t *testing.T) {
-	db := openTest(t, Options{})
-	s := seller("ada")
-	if _, err := db.Update(context.Background(), "ten_a", Op{}, func(tx *Tx) error { return Sellers.Insert(tx, &s) }); err != nil {
+// rawSet writes a key past everything that keeps a database whole.
+func rawSet(t testing.TB, db *DB, key, value []byte) {
+	t.Helper()
+	if err := db.engine.Set(key, value, pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
-	err := db.View(context.Background(), "ten_b", func(tx *ReadTx) error {
-		_, err := Sellers.Load(tx, s.ID)
-		return err
-	})
-	if !market.Is(err, market.NotFound) {
-		t.Errorf("another tenant's seller: %v, want not found", err)
+}
+
+func rawDelete(t testing.TB, db *DB, key []byte) {
+	t.Helper()
+	if err := db.engine.Delete(key, pebble.NoSync); err != nil {
+		t.Fatal(err)
 	}
 }
