@@ -382,10 +382,12 @@ func metric(t *testing.T, v *visitor, name string) (sum float64) {
 // waitFor asks until something is true.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); {
-		if time.Now().After(end) {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for tries := 60 * 20; !is(); tries-- {
+		if tries == 0 {
 			t.Fatalf("waited a minute for %s", what)
 		}
-		<-time.After(50 * time.Millisecond)
+		<-again.C
 	}
 }

@@ -24,17 +24,24 @@ func (s *shelf) sell(slug string, state market.LicenseState) (key string) {
 			return err
 		}
 		o := market.Order{
-			ID: market.NewOrderID(firstLight), Seller: a.Seller, State: market.OrderPaid,
+			ID: market.NewOrderID(firstLight), Checkout: market.NewCheckoutID(firstLight), Seller: a.Seller, State: market.OrderPaid,
 			Lines: []market.Line{{ID: market.NewLineID(firstLight), Agent: a.ID, Release: a.Release, License: true}},
 		}
+		ch := market.Checkout{
+			ID: o.Checkout, Number: market.NewOrderNumber(), Receipt: market.NewSecret(), State: market.CheckoutCompleted,
+			Orders: []market.OrderID{o.ID},
+		}
 		e := market.Entitlement{
-			ID: market.NewEntitlementID(firstLight), Order: o.ID, Line: o.Lines[0].ID, Agent: a.ID,
+			ID: market.NewEntitlementID(firstLight), Checkout: ch.ID, Order: o.ID, Line: o.Lines[0].ID, Agent: a.ID,
 			State: market.EntitlementActive, License: market.NewLicenseID(firstLight),
 		}
 		l := market.License{
 			ID: e.License, Entitlement: e.ID, Agent: a.ID, Key: key, KeyHash: market.HashLicenseKey(key), State: state, Issued: firstLight,
 		}
 		if err := store.Blobs.Put(tx, &market.Blob{SHA256: a.Release.File.SHA256, Size: a.Release.File.Size}); err != nil {
+			return err
+		}
+		if err := store.Checkouts.Insert(tx, &ch); err != nil {
 			return err
 		}
 		if err := store.Orders.Insert(tx, &o); err != nil {

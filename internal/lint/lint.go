@@ -98,7 +98,7 @@ func Load(fsys fs.FS) (*Tree, error) {
 			}
 			return nil
 		}
-		if ignored[name] || !d.Type().IsRegular() {
+		if name == ".git" || ignored[name] || !d.Type().IsRegular() { // .git is a file in a worktree
 			return nil
 		}
 		return t.add(fsys, name, d)

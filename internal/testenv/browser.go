@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -16,8 +17,9 @@ const browserTime = 2 * time.Minute
 func Chromium(t testing.TB) context.Context {
 	t.Helper()
 	path := Binary(t, "chromium", "apt-get install chromium")
+	profile := profileDir(t)
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("no-pings", true), chromedp.Flag("disable-domain-reliability", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1"),
@@ -31,5 +33,28 @@ func Chromium(t testing.TB) context.Context {
 	if err := chromedp.Run(ctx); err != nil {
 		t.Fatalf("starting Chromium: %v", err)
 	}
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("closing Chromium: %v", err)
+		}
+	})
 	return ctx
+}
+
+// profileDir is a folder for Chromium's profile. Its helper processes may still write
+// to it for a moment after the browser has gone, so that removing it takes some tries.
+func profileDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("", "souk-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 100 {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+		}
+		t.Logf("removing Chromium's profile: %v", err)
+	})
+	return dir
 }
