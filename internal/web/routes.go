@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/http"
+	"strings"
 
 	"github.com/souk-market/souk/internal/market"
 )
@@ -54,4 +55,15 @@ var tagSeed = maphash.MakeSeed()
 // entityTag is a strong ETag of a body.
 func entityTag(body []byte) string {
 	return fmt.Sprintf(`"%016x%08x"`, maphash.Bytes(tagSeed, body), len(body))
+}
+
+// has reports whether the client names tag among the bodies that it holds. Weak tags
+// count (RFC 9110, 13.1.2): a page that went out compressed carries one.
+func has(r *http.Request, tag string) bool {
+	for _, line := range r.Header["If-None-Match"] {
+		if strings.Contains(line, tag) { // tag has its quotes, so it is no part of another
+			return true
+		}
+	}
+	return false
 }

@@ -135,7 +135,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, c tem
 	if status == http.StatusOK && strings.HasPrefix(h.Get("Cache-Control"), "public") {
 		tag := entityTag(buf.Bytes())
 		h.Set("ETag", tag)
-		if r.Header.Get("If-None-Match") == tag {
+		if has(r, tag) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
