@@ -122,9 +122,13 @@ func (c *Client) planSpan(ctx context.Context, p *plan, s span, until time.Time,
 
 // gap is the error for a missing file. It says how far a restore can go without it.
 func (c *Client) gap(g uint32, missing, upTo ltx.TXID) error {
-	return market.Errorf(market.NotFound, "The replica lacks the file %s, which is needed to restore up to file %d. "+
-		"A restore up to file %d is possible (--txid %d).", c.nameOf(changeRef(g, missing)), upTo, missing-1, missing-1).
-		Because(fmt.Errorf("%w: %s", ErrGap, c.nameOf(changeRef(g, missing))))
+	name := c.nameOf(changeRef(g, missing))
+	rest := "Nothing can be restored without it."
+	if missing > 1 {
+		rest = fmt.Sprintf("A restore up to file %d is possible (--txid %d).", missing-1, missing-1)
+	}
+	return market.Errorf(market.NotFound, "The replica lacks the file %s, which is needed to restore up to file %d. %s", name, upTo, rest).
+		Because(fmt.Errorf("%w: %s", ErrGap, name))
 }
 
 // newestOf returns the highest number among files, 0 for none.

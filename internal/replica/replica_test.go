@@ -212,6 +212,7 @@ func TestReplica(t *testing.T) {
 		{"a damaged snapshot is done without", testDamagedSnapshot},
 		{"a restored node takes over and the old one is fenced", testTakeOver},
 		{"a restored node may go back in time", testForkInThePast},
+		{"an empty directory is filled and any other is refused", testTarget},
 		{"a chain of restores is restored through all generations", testGenerations},
 		{"of two nodes that take over at once one owns the next generation", testTakeOverRace},
 		{"a write whose answer was lost is adopted", testLostAnswer},
@@ -287,6 +288,29 @@ func testRoundTrip(t *testing.T, p *place) {
 	if who.ID == n.db.Node().ID || who.Origin == nil || who.Origin.LSN != rep.LSN || !who.Fenced {
 		t.Errorf("the restored node is %+v with origin %+v", who, who.Origin)
 	}
+}
+
+func testTarget(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	n.sell("one")
+	mustSync(t, r)
+	empty := t.TempDir()
+	if _, err := Restore(ctx, p.client(), empty, Target{}, RestoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := openNode(t, empty); got.digest() != n.digest() {
+		t.Error("the restored data differ")
+	}
+	if _, err := Restore(ctx, p.client(), empty, Target{}, RestoreOptions{}); !market.Is(err, market.Conflict) {
+		t.Errorf("restoring into a directory with a marketplace: %v", err)
+	}
+	if err := os.Remove(p.file(1, levelChanges, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	n.sell("two")
+	mustSync(t, r)
+	p.refuse(Target{}, ErrGap, "Nothing can be restored without it.")
 }
 
 func testPointInTime(t *testing.T, p *place) {
@@ -732,11 +756,13 @@ func testDamage(t *testing.T, p *place) {
 		t.Fatal(err)
 	}
 	p.refuse(Target{}, ErrCorrupt, shown)
+	p.refuse(Target{}, ErrCorrupt, "--txid 2")
 
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	p.refuse(Target{}, ErrGap, shown)
+	p.refuse(Target{}, ErrGap, "--txid 2")
 	if got, rep := p.restore(Target{TXID: 2}); rep.LSN != 2 {
 		t.Errorf("the restore up to the gap ends at %d", got.db.LastLSN())
 	}
@@ -787,10 +813,12 @@ func testBlobDamage(t *testing.T, p *place) {
 	name := filepath.Join(p.root, p.c.at.ltxKey("", levelBlobs, lo, hi))
 	flip(t, name, ltx.HeaderSize+1)
 	p.refuse(Target{}, ErrCorrupt, filepath.Base(name))
+	p.refuse(Target{}, ErrCorrupt, "--allow-missing-files")
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	p.refuse(Target{}, ErrCorrupt, bad.String())
+	p.refuse(Target{}, ErrCorrupt, "--allow-missing-files")
 
 	dir := filepath.Join(t.TempDir(), "restored")
 	rep, err := Restore(ctx, p.client(), dir, Target{}, RestoreOptions{AllowMissingBlobs: true})

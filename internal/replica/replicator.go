@@ -122,6 +122,7 @@ func (r *Replicator) Run(ctx context.Context) error {
 	if !r.isOpen() {
 		if err := r.openEventually(ctx); err != nil {
 			if ctx.Err() != nil {
+				r.opts.Logger.Warn("stopped before the replica was opened; the next start ships what it lacks", "err", err)
 				return nil
 			}
 			return r.outcome(err)

@@ -180,6 +180,9 @@ func (w workplace) moveTo(dir string) error {
 	if err := syncDir(w.dir); err != nil {
 		return err
 	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty, or this fails
+		return fmt.Errorf("replica: replacing the empty directory: %w", err)
+	}
 	if err := os.Rename(w.dir, dir); err != nil {
 		return fmt.Errorf("replica: naming the restored directory: %w", err)
 	}
@@ -286,10 +289,21 @@ func (b *builder) applyAll(ctx context.Context, files []fileRef) error {
 		err = ctx.Err() // the queue may have ended early
 	}
 	cancel()
+	if errors.Is(err, ErrCorrupt) {
+		return b.upToDamage(err, files)
+	}
 	if err != nil {
 		return err
 	}
 	return b.flush(outer)
+}
+
+// upToDamage adds to the error of a damaged file how far a restore can go without it.
+func (b *builder) upToDamage(err error, files []fileRef) error {
+	if b.last == nil || b.last.Generation != files[len(files)-1].generation {
+		return err // there is nothing before it that --txid could name
+	}
+	return fmt.Errorf("%w. A restore up to file %d is possible (--txid %d)", err, b.last.TXID, b.last.TXID)
 }
 
 // fetch downloads file number i of the plan.
@@ -471,10 +485,17 @@ func (b *builder) countBlob(sum blob.Sum, size int64, err error) error {
 		b.report.MissingBlobs = append(b.report.MissingBlobs, sum.String())
 	case missing:
 		lo, hi := blobName(sum)
-		return &CorruptError{Name: b.client.where("", levelBlobs, lo, hi), Reason: fmt.Sprintf("the file with SHA-256 %s, which the records name, is missing", sum)}
+		return withoutBlobs(&CorruptError{Name: b.client.where("", levelBlobs, lo, hi), Reason: fmt.Sprintf("the file with SHA-256 %s, which the records name, is missing", sum)})
+	case errors.Is(err, ErrCorrupt):
+		return withoutBlobs(err)
 	default:
 		return err
 	}
 	b.progress()
 	return nil
+}
+
+// withoutBlobs adds to the error of a lost blob how to restore the rest.
+func withoutBlobs(err error) error {
+	return fmt.Errorf("%w. Everything else can be restored (--allow-missing-files)", err)
 }
