@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/souk-market/souk/internal/blob"
@@ -78,10 +79,14 @@ func (n *NewListing) clean() error {
 		return market.FieldErrorf("price", "%s is no price.", n.Price)
 	case len(n.Version) > maxVersion:
 		return market.FieldErrorf("version", "A version has %d bytes at most.", maxVersion)
-	case n.File == nil || market.CleanText(n.FileName) != n.FileName || n.FileName == "" || len(n.FileName) > market.MaxName:
-		return market.FieldErrorf("file", "A release has a file with a name of 1 to %d bytes.", market.MaxName)
+	case n.File == nil || !fileName(n.FileName):
+		return market.FieldErrorf("file", "A release has a file with a name of 1 to %d bytes, without a folder.", market.MaxName)
 	}
 	return nil
+}
+
+func fileName(s string) bool {
+	return s != "" && len(s) <= market.MaxName && market.CleanText(s) == s && !strings.ContainsAny(s, `/\`)
 }
 
 func (n *NewListing) agent(file market.File, now time.Time) market.Agent {

@@ -70,7 +70,13 @@ type Desk struct {
 	Balance  []market.Money // what the marketplace owes the seller, one for each currency sold in
 	Listings int            // in any state
 	Sales    int            // paid orders
-	Latest   []market.Order // of those, the newest first
+	Latest   []Sale         // the newest first
+}
+
+// Sale is a paid order in its seller's list.
+type Sale struct {
+	market.Order
+	Number string // of the checkout, which the buyer has
 }
 
 // Desk returns a seller's desk with up to n latest sales, for an account that is the
@@ -80,7 +86,7 @@ func (s *Shop) Desk(ctx context.Context, who *market.Account, id market.SellerID
 		if d.Seller, err = store.Sellers.Load(tx, id); err != nil {
 			return err
 		}
-		if d.Seller.Account != who.ID {
+		if who.ID == "" || d.Seller.Account != who.ID {
 			return market.Errorf(market.NotFound, "There is no such seller.")
 		}
 		balances, err := store.BalancesOf(tx, market.SellerAccount(id))
@@ -103,7 +109,11 @@ func (s *Shop) Desk(ctx context.Context, who *market.Account, id market.SellerID
 			if len(d.Latest) == n {
 				break
 			}
-			d.Latest = append(d.Latest, row.Record)
+			ch, err := store.Checkouts.Load(tx, row.Record.Checkout)
+			if err != nil {
+				return err
+			}
+			d.Latest = append(d.Latest, Sale{row.Record, ch.Number})
 		}
 		return nil
 	})
