@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,10 +35,12 @@ func (r ImportReport) Rows() int { return r.Added + r.Updated + r.Unchanged + r.
 const ImportedSeller = "imported"
 
 const (
-	// importBatch is how many rows share a transaction: a new listing writes up to ten keys.
-	importBatch = 90
+	// importBatch is how many rows share a transaction: a listing writes seven keys at
+	// most, and changes the counts of two categories.
+	importBatch = 110
 	// importAhead is how many transactions may be on their way to the disk.
 	importAhead = 8
+	importTries = 5
 	// maxRow bounds a row's bytes; a longer one is refused and skipped.
 	maxRow = 64 << 10
 )
@@ -126,6 +129,7 @@ func (im *importer) batch(in *rowReader) (rows []row, more bool, err error) {
 		case err != nil:
 			return nil, false, fmt.Errorf("catalog: reading the import: %w", err)
 		case !im.repeated(r):
+			r.file = r.setupFile()
 			rows = append(rows, r)
 		}
 	}
@@ -169,14 +173,19 @@ func (im *importer) repeated(r row) bool {
 }
 
 // start stores a batch without waiting for the disk: the next may be started as soon as
-// this one has its turn, so that batches are stored in the order of the file.
+// this one has its turn, so that batches are stored in the order of the file. One that a
+// stall of the machine made too slow is tried again, and may then be behind others.
 func (im *importer) start(ctx context.Context, rows []row) {
 	im.places <- struct{}{}
 	turn := make(chan struct{})
 	hasTurn := sync.OnceFunc(func() { close(turn) })
 	im.storing.Go(func() {
-		im.count(im.store(ctx, rows, hasTurn))
+		rep, err := im.store(ctx, rows, hasTurn)
+		for try := 1; errors.Is(err, store.ErrTimeLimit) && try < importTries; try++ {
+			rep, err = im.store(ctx, rows, hasTurn)
+		}
 		hasTurn()
+		im.count(rep, err)
 		<-im.places
 	})
 	<-turn
@@ -206,33 +215,38 @@ func (im *importer) store(ctx context.Context, rows []row, hasTurn func()) (rep 
 // storeListing writes a row's listing and says which count it adds to.
 func (im *importer) storeListing(tx *store.Tx, r *row) (func(*ImportReport) *int, error) {
 	old, err := store.AgentByExternal.Load(tx, r.id)
-	if err != nil && !market.Is(err, market.NotFound) {
+	if market.Is(err, market.NotFound) {
+		return func(rep *ImportReport) *int { return &rep.Added }, im.addListing(tx, r)
+	}
+	if err != nil {
 		return nil, err
 	}
-	a, count := old, func(rep *ImportReport) *int { return &rep.Updated }
-	if err != nil {
-		count = func(rep *ImportReport) *int { return &rep.Added }
-		slug, err := freeSlug(tx, r)
-		if err != nil {
-			return nil, err
-		}
-		price := im.Price.of(r.number)
-		a = market.Agent{
-			ID: market.NewAgentID(tx.Now()), Seller: im.seller.ID, Slug: slug, ExternalID: r.id,
-			State: market.ListingPublished, Created: tx.Now(),
-			Offer: market.Offer{ID: market.NewOfferID(tx.Now()), Price: price, License: !price.IsZero()},
-		}
-	}
-	a.Name, a.Summary, a.Category, a.Source = r.name, r.summary, r.category, r.source
-	a.Popularity, a.Updated = r.popularity, r.updated
-	a.Release.Version = r.version
-	if file, _ := market.SetupFile(&a); a.Release.File != file {
-		a.Release = market.Release{ID: market.NewReleaseID(tx.Now()), Version: r.version, File: file, Released: r.updated}
+	a := old
+	r.describe(&a)
+	if a.Release.File != r.file {
+		a.Release = r.release(tx)
 	}
 	if same(&a, &old) {
 		return func(rep *ImportReport) *int { return &rep.Unchanged }, nil
 	}
-	return count, store.Agents.Put(tx, &a)
+	return func(rep *ImportReport) *int { return &rep.Updated }, store.Agents.Put(tx, &a)
+}
+
+// addListing writes a new listing under the first slug that is free.
+func (im *importer) addListing(tx *store.Tx, r *row) error {
+	price := im.Price.of(r.number)
+	a := market.Agent{
+		ID: market.NewAgentID(tx.Now()), Seller: im.seller.ID, ExternalID: r.id,
+		State: market.ListingPublished, Created: tx.Now(), Release: r.release(tx),
+		Offer: market.Offer{ID: market.NewOfferID(tx.Now()), Price: price, License: !price.IsZero()},
+	}
+	r.describe(&a)
+	for n := 1; ; n++ {
+		a.Slug = r.slug(n)
+		if err := store.Agents.Insert(tx, &a); !market.Is(err, market.Conflict) {
+			return err
+		}
+	}
 }
 
 // same compares two listings; times as moments, since a stored one has another zone.
@@ -245,32 +259,17 @@ func same(a, b *market.Agent) bool {
 	return x == y
 }
 
-// freeSlug finds a slug for a new listing: its name, its name with its source, then
-// numbers.
-func freeSlug(tx *store.Tx, r *row) (string, error) {
-	base := market.Slug(r.name)
-	if base == "" {
-		base = market.Slug(r.id)
+// slug is the n-th choice of a slug, from 1: the name, the name with its source, then
+// the name with numbers.
+func (r *row) slug(n int) string {
+	base := cmp.Or(market.Slug(r.name), market.Slug(r.id), "agent")
+	switch n {
+	case 1:
+		return base
+	case 2:
+		return withSuffix(base, r.source)
 	}
-	if base == "" {
-		base = "agent"
-	}
-	for n := 1; ; n++ {
-		slug := base
-		switch {
-		case n == 2:
-			slug = withSuffix(base, r.source)
-		case n > 2:
-			slug = withSuffix(base, strconv.Itoa(n-1))
-		}
-		_, err := store.AgentBySlug.Load(tx, slug)
-		if market.Is(err, market.NotFound) {
-			return slug, nil
-		}
-		if err != nil {
-			return "", err
-		}
-	}
+	return withSuffix(base, strconv.Itoa(n-1))
 }
 
 func withSuffix(base, suffix string) string {
@@ -336,4 +335,24 @@ type row struct {
 	category                           market.Category
 	popularity                         int64
 	updated                            time.Time
+	file                               market.File // that buyers get
+}
+
+// describe sets what a row says of a listing.
+func (r *row) describe(a *market.Agent) {
+	a.Name, a.Summary, a.Category, a.Source = r.name, r.summary, r.category, r.source
+	a.Popularity, a.Updated, a.Release.Version = r.popularity, r.updated, r.version
+}
+
+// release is a new release with the row's file.
+func (r *row) release(tx *store.Tx) market.Release {
+	return market.Release{ID: market.NewReleaseID(tx.Now()), Version: r.version, File: r.file, Released: r.updated}
+}
+
+// setupFile is the file of the listing that a row describes.
+func (r *row) setupFile() market.File {
+	a := market.Agent{ExternalID: r.id}
+	r.describe(&a)
+	file, _ := market.SetupFile(&a)
+	return file
 }
