@@ -7,6 +7,8 @@ type Cart struct {
 	ID      CartID     `cbor:"id"`
 	Lines   []CartLine `cbor:"lines"`
 	Updated time.Time  `cbor:"updated"`
+	// Checkout is the last one that was placed from the cart and had to be paid.
+	Checkout CheckoutID `cbor:"checkout,omitempty"`
 }
 
 // CartLine is one offer of one agent, at most once in a cart.

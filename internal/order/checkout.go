@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/souk-market/souk/internal/market"
@@ -18,8 +19,9 @@ type Placement struct {
 	Cart  market.CartID
 	Email string
 	Terms bool
-	// Token is drawn when the page is shown: sending the same page again places the
-	// same checkout, not another.
+	// Token is the page's PageToken: sending the same page again places the same
+	// checkout, not another, and a page that shows what the cart no longer holds is
+	// refused.
 	Token string
 	// Shown is the total that the page showed. A cart that costs something else by now
 	// is refused, so that the buyer sees the new total first.
@@ -39,7 +41,8 @@ func (s *Shop) Place(ctx context.Context, p Placement) (next string, err error) 
 	if !p.Terms {
 		return "", market.FieldErrorf("terms", "Please agree to the terms to go on.")
 	}
-	if len(p.Token) < 16 || len(p.Token) > 64 {
+	secret, lines, _ := strings.Cut(p.Token, ".")
+	if !isPage(secret) || len(lines) > 64 {
 		return "", market.Errorf(market.Invalid, "This checkout page is damaged. Please open your cart and check out again.")
 	}
 	made, err := s.makeFiles(ctx, p.Cart)
@@ -52,15 +55,12 @@ func (s *Shop) Place(ctx context.Context, p Placement) (next string, err error) 
 		if err != nil {
 			return err
 		}
-		if err := c.mayPlace(p.Shown); err != nil {
+		if err := c.mayPlace(p.Shown, lines); err != nil {
 			return err
 		}
-		ch, err := s.place(tx, &c, email, made)
-		if err != nil {
-			return err
-		}
-		tx.SetResult([]byte(ch.ID))
-		return nil
+		id, err := s.placeOnce(tx, &c, email, made)
+		tx.SetResult([]byte(id))
+		return err
 	})
 	if err != nil {
 		return "", err
@@ -118,7 +118,8 @@ func placeOp(p Placement, email string) string {
 	return "place/" + hex.EncodeToString(sum[:16])
 }
 
-func (c *Cart) mayPlace(shown market.Money) error {
+// mayPlace compares the cart with the total and the lines' digest that the page showed.
+func (c *Cart) mayPlace(shown market.Money, lines string) error {
 	switch {
 	case len(c.Gone) > 0:
 		return market.Errorf(market.Conflict, "%s can't be bought any more and has left your cart. Please look at the new total.", c.Gone[0])
@@ -126,8 +127,31 @@ func (c *Cart) mayPlace(shown market.Money) error {
 		return market.Errorf(market.Conflict, "Your cart is empty. If you have just paid, your receipt is in your mail.")
 	case shown.Amount != c.Total.Amount || shown.Currency != c.Total.Currency:
 		return market.Errorf(market.Conflict, "The total has changed from %s to %s. Please confirm the new one.", shown, c.Total)
+	case lines != c.digest():
+		return market.Errorf(market.Conflict, "Your cart has changed in the meantime. Please look at what is in it and confirm once more.")
 	}
 	return nil
+}
+
+// placeOnce returns the checkout that was already placed from the cart as it is, or
+// places one.
+func (s *Shop) placeOnce(tx *store.Tx, c *Cart, email string, made map[string]bool) (market.CheckoutID, error) {
+	rec, err := loadCart(tx, c.ID)
+	if err != nil {
+		return "", err
+	}
+	if id, err := reopened(tx, &rec, c, email); err != nil || id != "" {
+		return id, err
+	}
+	ch, err := s.place(tx, c, email, made)
+	if err != nil {
+		return "", err
+	}
+	if ch.Payment == "" {
+		return ch.ID, nil // settled at once, and the cart emptied
+	}
+	rec.Checkout = ch.ID
+	return ch.ID, store.Carts.Put(tx, &rec)
 }
 
 // place writes the checkout of a cart with its orders and its payment. A checkout

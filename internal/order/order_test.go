@@ -128,7 +128,7 @@ func (s *stall) placement(cart market.CartID) order.Placement {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return order.Placement{Cart: cart, Email: "grace@example.com", Terms: true, Token: market.NewSecret(), Shown: c.Total}
+	return order.Placement{Cart: cart, Email: "grace@example.com", Terms: true, Token: order.PageToken("", &c), Shown: c.Total}
 }
 
 // place checks a cart out and returns where the buyer is sent.

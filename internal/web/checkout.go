@@ -10,7 +10,7 @@ import (
 )
 
 func (s *Server) checkout(w http.ResponseWriter, r *http.Request) error {
-	p := order.Placement{Token: market.NewSecret()}
+	var p order.Placement
 	who, err := s.visitor(r)
 	if err != nil && !market.Is(err, market.Unauthorized) {
 		return err
@@ -31,7 +31,7 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, p order.Pl
 		return nil
 	}
 	page := views.Checkout{
-		Meta: views.Meta{Title: "Checkout", NoIndex: true}, Token: p.Token, Groups: groups(c.Lines), Total: c.Total, TaxNote: taxNote,
+		Meta: views.Meta{Title: "Checkout", NoIndex: true}, Token: order.PageToken(p.Token, &c), Groups: groups(c.Lines), Total: c.Total, TaxNote: taxNote,
 		Email: p.Email, Agreed: p.Terms, Terms: "I agree to the terms of sale.", TermsHref: "/terms", Provider: s.providerTitle(),
 	}
 	status := http.StatusOK
