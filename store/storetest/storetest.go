@@ -19,12 +19,15 @@ func Open(t testing.TB) *store.DB {
 	return OpenWith(t, store.Options{FS: vfs.NewMem(), Faults: store.NewFaults(rand.Uint64())})
 }
 
-// OpenWith is Open with options; Dir is set when it is missing. A database that the test
+// OpenWith is Open with options; without Dir the database is in memory. A database that the test
 // has closed itself is not checked.
 func OpenWith(t testing.TB, o store.Options) *store.DB {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = "store"
+		if o.FS == nil {
+			o.FS = vfs.NewMem()
+		}
 	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) { t.Errorf("the store stopped: %v", err) }
