@@ -8,6 +8,7 @@ import (
 	"maps"
 	netmail "net/mail"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -410,6 +411,7 @@ func (l *loader) wrong(name, format string, args ...any) {
 func (l *loader) check() {
 	l.checkBaseURL()
 	l.readRoots()
+	l.checkReplicas()
 	l.checkStripe()
 	if l.has("mail.smtp") && !l.has("mail.from") {
 		l.wrong("mail.smtp", "needs mail.from, the address that mails are sent from.")
@@ -447,6 +449,23 @@ func (l *loader) readRoots() {
 		return
 	}
 	l.cfg.ACMERoots = roots
+}
+
+// checkReplicas keeps a replica from being lost with the directory that it is for.
+func (l *loader) checkReplicas() {
+	data, err := filepath.Abs(l.cfg.Data)
+	if err != nil || l.cfg.Data == "" {
+		return
+	}
+	for _, replica := range l.cfg.Replicas {
+		u, err := url.Parse(replica)
+		if err != nil || u.Scheme != "file" {
+			continue
+		}
+		if in, err := filepath.Rel(data, u.Path); err == nil && filepath.IsLocal(in) {
+			l.wrong("replica", "%q is in the data directory %s, and would be lost with it: use another disk, or S3.", replica, data)
+		}
+	}
 }
 
 // checkStripe keeps test and live apart: real cards are charged only if both the key and

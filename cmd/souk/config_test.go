@@ -357,6 +357,8 @@ func TestMistakesElsewhere(t *testing.T) {
 		{configSources{Flags: map[string][]string{"acme-email": {""}}}, `--acme-email: acme-email can't be "": write one e-mail address, such as admin@example.com.`},
 		{configSources{Flags: map[string][]string{"stripe-secret-key": {testKey}}},
 			`--stripe-secret-key: stripe.secret-key needs stripe.webhook-secret, the signing secret (whsec_…) of the webhook endpoint: without it payments are taken and never confirmed.`},
+		{configSources{Flags: map[string][]string{"data": {"/srv/souk"}, "replica": {"file:///srv/souk-2", "file:///srv/souk/store"}}},
+			`--replica: replica "file:///srv/souk/store" is in the data directory /srv/souk, and would be lost with it: use another disk, or S3.`},
 		{configSources{Flags: map[string][]string{"config": {"missing.toml"}}}, `--config: the configuration file "missing.toml" can't be read: file does not exist.`},
 		{configSources{Flags: map[string][]string{"config": {""}}}, `--config: the configuration file "" can't be read: file does not exist.`},
 		{configSources{Env: []string{"SOUK_CONFIG=missing.toml"}}, `SOUK_CONFIG: the configuration file "missing.toml" can't be read: file does not exist.`},
