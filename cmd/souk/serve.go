@@ -153,7 +153,7 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 		BaseURL: func() string { return baseURL }, Currency: cfg.Currency, Version: version(), Logger: h.log,
 	})
 	watch := h.monitor(replicas)
-	handler = h.guard(routes(pages, rest, watch, bank), watch)
+	handler = h.guard(routes(pages, rest, watch, bank), watch, baseURL)
 
 	for _, r := range replicas {
 		parts = append(parts, part{"replica", r.Run})
@@ -300,10 +300,12 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// formAction are the places that a form may lead to besides ourselves.
-func (c Config) formAction() []string {
+// formAction are the places that a form may lead to besides the address that the visitor
+// has typed. The public address is one, for a visitor may have come by another ("localhost"
+// for 127.0.0.1), and the sandbox's page is there.
+func (c Config) formAction(baseURL string) []string {
 	if c.Stripe.SecretKey.IsSet() {
-		return []string{"https://checkout.stripe.com"}
+		return []string{baseURL, "https://checkout.stripe.com"}
 	}
-	return nil
+	return []string{baseURL}
 }

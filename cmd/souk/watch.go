@@ -52,9 +52,9 @@ func (h *house) jobCounts() map[string]int {
 }
 
 // guard puts everything that edge does around the ways in, and counts requests.
-func (h *house) guard(ways http.Handler, m *monitor.Monitor) http.Handler {
+func (h *house) guard(ways http.Handler, m *monitor.Monitor, baseURL string) http.Handler {
 	return edge.Protect(ways, edge.Options{
-		Logger: h.log, Hosts: h.cfg.Domains, FormAction: h.cfg.formAction(),
+		Logger: h.log, Hosts: h.cfg.Domains, FormAction: h.cfg.formAction(baseURL),
 		Observe: func(r edge.Record) { m.Request(r.Pattern, r.Status, r.Duration) },
 	})
 }
