@@ -102,12 +102,18 @@ func checkReferences(t *testing.T, doc *goquery.Document) {
 	for _, attr := range []string{"aria-describedby", "aria-labelledby", "for", "popovertarget"} {
 		doc.Find("[" + attr + "]").Each(func(_ int, s *goquery.Selection) {
 			value, _ := s.Attr(attr)
+			if strings.TrimSpace(value) == "" {
+				t.Errorf("%s of a %s is empty", attr, goquery.NodeName(s))
+			}
 			for _, id := range strings.Fields(value) {
 				if ids[id] == 0 {
 					t.Errorf("%s=%q names no element", attr, id)
 				}
 			}
 		})
+	}
+	if n := doc.Find("pre[aria-label]:not([role])").Length(); n > 0 {
+		t.Errorf("%d pre with a name and no role that may have one", n)
 	}
 	doc.Find("[href], [src]").Each(func(_ int, s *goquery.Selection) {
 		for _, attr := range []string{"href", "src"} {
