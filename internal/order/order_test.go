@@ -1,6 +1,7 @@
 package order_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -416,8 +417,15 @@ func TestEventsThatDoNotFitAreSetAside(t *testing.T) {
 			ev := good
 			ev.ID = "evt_" + name
 			spoil(&ev)
-			if err := s.HandleEvent(context.Background(), ev); err != nil {
-				t.Fatal(err)
+			var log bytes.Buffer
+			s.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			for range 2 {
+				if err := s.HandleEvent(context.Background(), ev); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := strings.Count(log.String(), ev.ID); got != 1 {
+				t.Errorf("the operator is told %d times, want once: %s", got, &log)
 			}
 			if got := s.receiptOf(s.only()).State; got != market.GroupPending {
 				t.Errorf("group %s, want pending", got)

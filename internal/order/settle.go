@@ -20,7 +20,9 @@ func (s *Shop) HandleEvent(ctx context.Context, ev payments.Event) error {
 		ev.Session.Status = payments.SessionExpired // complete, and nothing will come of it
 	}
 	op := store.Op{ID: "event/" + id, Class: store.Transaction}
-	_, err := s.Store.Update(ctx, s.Tenant, op, func(tx *store.Tx) error {
+	var setAside string
+	res, err := s.Store.Update(ctx, s.Tenant, op, func(tx *store.Tx) error {
+		setAside = ""
 		rec := &market.ProviderEvent{ID: id, Type: string(ev.Type), Received: tx.Now()}
 		if seen, err := store.Events.Has(tx, id); err != nil || seen {
 			return err
@@ -30,7 +32,7 @@ func (s *Shop) HandleEvent(ctx context.Context, ev payments.Event) error {
 			if err != nil {
 				return err
 			}
-			if rec.Quarantine = why; why == "" {
+			if setAside, rec.Quarantine = why, why; why == "" {
 				rec.Payment = p.ID
 				if err := s.settle(tx, p, &ev.Session); err != nil {
 					return err
@@ -39,6 +41,9 @@ func (s *Shop) HandleEvent(ctx context.Context, ev payments.Event) error {
 		}
 		return store.Events.Insert(tx, rec)
 	})
+	if err == nil && setAside != "" && !res.Repeated {
+		s.Logger.Warn("an event was set aside: it fits no payment", "event", id, "why", setAside)
+	}
 	return err
 }
 
