@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -140,6 +141,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, c tem
 			return nil
 		}
 	}
+	h.Set("Content-Length", strconv.Itoa(buf.Len())) // else net/http sends it in chunks
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		w.Write(buf.Bytes()) // a visitor who has gone is no error of ours
