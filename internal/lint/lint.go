@@ -90,7 +90,7 @@ func Load(fsys fs.FS) (*Tree, error) {
 			return err
 		}
 		if d.IsDir() {
-			if name == ".git" || ignored[name] || name == "internal/deps" {
+			if name == ".git" || ignored[name] {
 				return fs.SkipDir
 			}
 			if name != "." && !strings.Contains(name, "/") {

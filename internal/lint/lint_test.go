@@ -85,7 +85,6 @@ var house = files{
 	".ci/run":                          "#!/bin/sh\ngo test ./...\n",
 	"dist/x/y.go":                      "not Go",
 	"README.md":                        "See https://example.com/work/now and /etc/souk/souk.toml.\n",
-	"internal/deps/deps.go":            importing("deps", "pgregory.net/rapid"),
 	"cmd/souk/main.go":                 "// Souk is a marketplace.\n" + importing("main", "souk/internal/web", "souk/internal/order", "souk/store", "github.com/alecthomas/kong"),
 	"internal/web/web.go":              "// Package web is.\n" + importing("web", "souk/internal/order", "souk/views", "souk/search", "github.com/a-h/templ"),
 	"internal/order/order.go":          "// Package order is.\n" + importing("order", "souk/store", "souk/payments", "souk/internal/market"),
