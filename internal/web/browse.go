@@ -31,7 +31,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 		Trust: []views.Trust{
 			{Title: "Files you can verify", Text: "Every download shows its SHA-256, and what you bought stays as it was."},
 			{Title: "One checkout", Text: "Agents of several sellers in one cart, paid once, without an account."},
-			{Title: "Nothing gets lost", Text: "Purchases are on disk before you see them, and replicated within seconds."},
+			{Title: "Nothing gets lost", Text: "Purchases are on disk before you see them, and a receipt stays at its address."},
 		},
 	}))
 }
@@ -55,8 +55,8 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	return s.public(w, r, views.SearchPage(s.site(r.Context()), page))
 }
 
-// maxPage is the last page of a search that can be opened; the index bounds offsets.
-const maxPage = 400
+// maxPage is the last page of a search that can be opened in full; the index bounds offsets.
+const maxPage = search.MaxOffset / pageCards
 
 // readQuery reads what a visitor asks for. A page that is no number is the first.
 func readQuery(r *http.Request) views.Query {
