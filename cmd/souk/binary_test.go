@@ -155,3 +155,16 @@ func (r *running) Stop() {
 		r.t.Errorf("not stopped after a minute\n%s", r.Log())
 	}
 }
+
+// TestEndOfTheTerminal stops a marketplace in order when its terminal is closed.
+func TestEndOfTheTerminal(t *testing.T) {
+	r := serve(t, "serve", "--data", filepath.Join(t.TempDir(), "data"), "--addr", "127.0.0.1:0")
+	if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	err := <-r.done
+	r.done <- err
+	if err != nil || !strings.Contains(r.Log(), "msg=stopped") {
+		t.Errorf("after SIGHUP: %v\n%s", err, r.Log())
+	}
+}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/souk-market/souk/internal/catalog"
+	"github.com/souk-market/souk/internal/market"
 )
 
 type importCmd struct {
 	settingsFlags
 	File  string `arg:"" help:"The file, or - for standard input. Its first line names the columns id name summary version popularity source category updated, separated by tabs."`
-	Price string `help:"What new listings cost: \"free\", \"9.00 USD\", or \"9.00 USD every 10\" for every tenth row." placeholder:"RULE" default:"9.00 USD every 10"`
+	Price string `help:"What new listings cost: \"free\", \"9.00 USD\", or \"9.00 USD every 10\" for every tenth row, in the marketplace's currency. Default: 9 of it every 10." placeholder:"RULE"`
 }
 
 // maxBadRows is how many refused rows are named; the rest are counted.
@@ -24,7 +25,7 @@ func (c *importCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rule, err := catalog.ParsePriceRule(c.Price)
+	rule, err := priceRule(c.Price, cfg.Currency)
 	if err != nil {
 		return err
 	}
@@ -42,6 +43,23 @@ func (c *importCmd) Run(ctx context.Context) error {
 		err = cerr
 	}
 	return err
+}
+
+// priceRule reads --price. What costs something must be in the marketplace's currency:
+// nothing else can be bought.
+func priceRule(text string, currency market.Currency) (catalog.PriceRule, error) {
+	if text == "" {
+		text = fmt.Sprintf("9 %s every 10", currency)
+	}
+	rule, err := catalog.ParsePriceRule(text)
+	if err != nil {
+		return rule, err
+	}
+	if !rule.Price.IsZero() && rule.Price.Currency != currency {
+		return rule, market.Errorf(market.Invalid, "The prices are in %s, and this marketplace sells in %s. Set currency (--currency %s, and the same for souk serve), or write the price in %s.",
+			rule.Price.Currency, currency, rule.Price.Currency, currency)
+	}
+	return rule, nil
 }
 
 func openInput(name string) (io.ReadCloser, int64, error) {

@@ -30,10 +30,19 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	status := run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)
+}
+
+// stopSignals end the program in order. The end of a terminal is one of them, unless
+// nohup has turned it off.
+func stopSignals() []os.Signal {
+	if signal.Ignored(syscall.SIGHUP) {
+		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 }
 
 // run parses and executes a command line, and returns the exit status: 0 for success, 1
