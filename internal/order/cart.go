@@ -33,17 +33,24 @@ func (s *Shop) Cart(ctx context.Context, id market.CartID) (c Cart, err error) {
 }
 
 func (s *Shop) cart(tx store.Reader, id market.CartID) (Cart, error) {
-	c := Cart{ID: id, Total: market.Money{Currency: s.Currency}}
 	rec, err := loadCart(tx, id)
 	if err != nil {
-		return c, err
+		return Cart{}, err
 	}
+	c, err := s.present(tx, &rec)
+	c.ID = id
+	return c, err
+}
+
+// present reads what a stored cart holds as it is sold now.
+func (s *Shop) present(tx store.Reader, rec *market.Cart) (Cart, error) {
+	c := Cart{ID: rec.ID, Total: market.Money{Currency: s.Currency}}
 	for _, l := range rec.Lines {
 		a, err := store.Agents.Load(tx, l.Agent)
 		if err != nil && !market.Is(err, market.NotFound) {
 			return c, err
 		}
-		if err != nil || !a.Visible() || a.Offer.ID != l.Offer {
+		if err != nil || !a.Visible() || a.Offer.ID != l.Offer || !s.takes(a.Offer.Price) {
 			c.Gone = append(c.Gone, cmpName(a.Name))
 			continue
 		}
@@ -51,12 +58,28 @@ func (s *Shop) cart(tx store.Reader, id market.CartID) (Cart, error) {
 		if err != nil {
 			return c, err
 		}
-		if c.Total, err = c.Total.Add(a.Offer.Price); err != nil {
+		if c.Total, err = c.Total.Add(market.Money{Amount: a.Offer.Price.Amount, Currency: s.Currency}); err != nil {
 			return c, err
 		}
 		c.Lines = append(c.Lines, CartLine{a, seller})
 	}
 	return c, nil
+}
+
+// takes reports whether the marketplace sells at a price: in its currency, or for nothing.
+func (s *Shop) takes(price market.Money) bool { return price.IsZero() || price.Currency == s.Currency }
+
+// dropGone takes what can no longer be bought out of a stored cart. The pages leave it
+// out before that, and say so until the buyer next changes the cart or buys it.
+func (s *Shop) dropGone(tx store.Reader, rec *market.Cart) error {
+	c, err := s.present(tx, rec)
+	if err != nil {
+		return err
+	}
+	rec.Lines = slices.DeleteFunc(rec.Lines, func(l market.CartLine) bool {
+		return !slices.ContainsFunc(c.Lines, func(cl CartLine) bool { return cl.Agent.ID == l.Agent })
+	})
+	return nil
 }
 
 func cmpName(name string) string {
@@ -91,7 +114,7 @@ func (s *Shop) Add(ctx context.Context, id market.CartID, agent market.AgentID) 
 		if !a.Visible() {
 			return market.Errorf(market.NotFound, "%s isn't sold any more.", a.Name)
 		}
-		if a.Offer.Price.Currency != s.Currency && !a.Offer.Price.IsZero() {
+		if !s.takes(a.Offer.Price) {
 			return market.Errorf(market.Conflict, "%s is sold in %s, and this marketplace takes %s.", a.Name, a.Offer.Price.Currency, s.Currency)
 		}
 		c, err := loadCart(tx, id)
@@ -100,6 +123,9 @@ func (s *Shop) Add(ctx context.Context, id market.CartID, agent market.AgentID) 
 		}
 		if c.Updated.IsZero() { // never adopt an ID that a browser made up
 			c = market.Cart{ID: fresh}
+		}
+		if err := s.dropGone(tx, &c); err != nil {
+			return err
 		}
 		line := market.CartLine{Agent: a.ID, Offer: a.Offer.ID}
 		i := slices.IndexFunc(c.Lines, func(l market.CartLine) bool { return l.Agent == a.ID })
@@ -124,6 +150,9 @@ func (s *Shop) Remove(ctx context.Context, id market.CartID, agent market.AgentI
 	_, err := s.Store.Update(ctx, s.Tenant, store.Op{Class: store.UserData}, func(tx *store.Tx) error {
 		c, err := loadCart(tx, id)
 		if err != nil || c.Updated.IsZero() {
+			return err
+		}
+		if err := s.dropGone(tx, &c); err != nil {
 			return err
 		}
 		c.Lines = slices.DeleteFunc(c.Lines, func(l market.CartLine) bool { return l.Agent == agent })

@@ -120,12 +120,13 @@ func placeOp(p Placement, email string) string {
 
 // mayPlace compares the cart with the total and the lines' digest that the page showed.
 func (c *Cart) mayPlace(shown market.Money, lines string) error {
+	same := shown.Amount == c.Total.Amount && shown.Currency == c.Total.Currency
 	switch {
-	case len(c.Gone) > 0:
+	case len(c.Gone) > 0 && !(same && lines == c.digest()): // the page was shown before it went
 		return market.Errorf(market.Conflict, "%s can't be bought any more and has left your cart. Please look at the new total.", c.Gone[0])
 	case len(c.Lines) == 0:
 		return market.Errorf(market.Conflict, "Your cart is empty. If you have just paid, your receipt is in your mail.")
-	case shown.Amount != c.Total.Amount || shown.Currency != c.Total.Currency:
+	case !same:
 		return market.Errorf(market.Conflict, "The total has changed from %s to %s. Please confirm the new one.", shown, c.Total)
 	case lines != c.digest():
 		return market.Errorf(market.Conflict, "Your cart has changed in the meantime. Please look at what is in it and confirm once more.")
@@ -142,6 +143,12 @@ func (s *Shop) placeOnce(tx *store.Tx, c *Cart, email string, made map[string]bo
 	}
 	if id, err := reopened(tx, &rec, c, email); err != nil || id != "" {
 		return id, err
+	}
+	if err := s.dropGone(tx, &rec); err != nil {
+		return "", err
+	}
+	if err := store.Carts.Put(tx, &rec); err != nil {
+		return "", err
 	}
 	ch, err := s.place(tx, c, email, made)
 	if err != nil {

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 
@@ -140,5 +141,40 @@ func TestDamagedPageToken(t *testing.T) {
 		if _, err := s.Place(context.Background(), p); !market.Is(err, market.Invalid) {
 			t.Errorf("Place with token %q: %v, want Invalid", token, err)
 		}
+	}
+}
+
+// TestGoneFromTheCart covers what can't be sold any more by the time of the button: the
+// buyer is told once, and then buys the rest.
+func TestGoneFromTheCart(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name   string
+		change func(*market.Agent)
+	}{
+		{"unpublished", func(a *market.Agent) { a.State = market.ListingDraft }},
+		{"another offer", func(a *market.Agent) { a.Offer.ID = "off_other" }},
+		{"another currency", func(a *market.Agent) { a.Offer.Price.Currency = "EUR" }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStall(t)
+			cart := s.fill("ada-paid", "bob-odd")
+			p := s.placement(cart)
+			s.change("ada-paid", c.change)
+			if _, err := s.Place(ctx, p); !market.Is(err, market.Conflict) || !strings.Contains(err.Error(), "ada-paid") {
+				t.Fatalf("Place = %v, want Conflict about ada-paid", err)
+			}
+			s.pay(s.place(cart), goodCard) // the page shown again, with what is left
+			if err := s.HandleEvent(ctx, s.event()); err != nil {
+				t.Fatal(err)
+			}
+			r := s.receiptOf(s.only())
+			if r.State != market.GroupFulfilled || r.Checkout.Total.Amount != 333 {
+				t.Errorf("%s of %s, want bob-odd alone", r.State, r.Checkout.Total)
+			}
+			if left, err := s.Cart(ctx, cart); err != nil || len(left.Gone)+len(left.Lines) > 0 {
+				t.Errorf("left in the cart: %v, %v (%v)", left.Lines, left.Gone, err)
+			}
+		})
 	}
 }
