@@ -106,6 +106,9 @@ func (h *house) importListings(ctx context.Context, in io.Reader, size int64, ru
 	if bad > maxBadRows {
 		fmt.Fprintf(os.Stderr, "… and %d more refused rows\n", bad-maxBadRows)
 	}
+	if err != nil && rep.Rows() == 0 {
+		return err
+	}
 	spent := time.Since(started)
 	fmt.Printf("%d rows in %s (%.0f rows/s, index included): %d added, %d updated, %d unchanged, %d refused. Prices of new listings: %s.\n",
 		rep.Rows(), spent.Round(time.Millisecond), float64(rep.Rows())/spent.Seconds(), rep.Added, rep.Updated, rep.Unchanged, rep.Refused, rule)

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string) int {
 	all := newSettingsFlags()
 	cli := commands{
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
-		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency")},
+		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
 		Check:   checkCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")},
 		Account: accountCmd{Add: accountAddCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")}},
 	}

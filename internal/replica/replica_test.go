@@ -310,7 +310,7 @@ func testTarget(t *testing.T, p *place) {
 	}
 	n.sell("two")
 	mustSync(t, r)
-	p.refuse(Target{}, ErrGap, "Nothing can be restored without it.")
+	p.refuse(Target{}, ErrGap, "Nothing can be restored without it")
 }
 
 func testPointInTime(t *testing.T, p *place) {
