@@ -55,6 +55,7 @@ type DB struct {
 	opts   Options
 	faults *Faults
 	disk   diskGuard
+	damage damage
 	gate   gate
 
 	nodeMu sync.Mutex
@@ -122,6 +123,7 @@ func Open(o Options) (*DB, error) {
 		opts: o, faults: o.Faults,
 		writer:    make(chan struct{}, 1),
 		gate:      newGate(),
+		damage:    damage{log: o.Logger},
 		durableCh: make(chan struct{}),
 		retained:  map[string]LSN{},
 	}
@@ -142,7 +144,9 @@ func (db *DB) open() (err error) {
 			lock.Close()
 		}
 	}()
-	engine, err := pebble.Open(dir, engineOptions(db.opts, lock))
+	opts := engineOptions(db.opts, lock)
+	opts.EventListener.DataCorruption = db.damage.noticed
+	engine, err := pebble.Open(dir, opts)
 	if err != nil {
 		return openError(dir, err)
 	}
@@ -153,10 +157,13 @@ func (db *DB) open() (err error) {
 	}()
 	db.engine, db.lock = engine, lock
 	db.disk = diskGuard{fs: db.engineFS(), dir: dir, floor: db.opts.MinFree}
-	if err := db.readMeta(dir); err != nil {
-		return err
+	if err = db.readMeta(dir); err == nil {
+		err = db.readHead()
 	}
-	return db.readHead()
+	if pebble.IsCorruptionError(err) {
+		err = openError(dir, err)
+	}
+	return err
 }
 
 // lockDir makes the directory, resolves its name, so that two spellings of it can't be
@@ -167,17 +174,17 @@ func lockDir(o *Options) (string, *pebble.Lock, error) {
 	if fs == nil {
 		fs = vfs.Default
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", nil, fmt.Errorf("store: making the directory: %w", err)
+			return "", nil, openError(dir, err)
 		}
 		abs, err := filepath.Abs(dir)
 		if err != nil {
 			return "", nil, fmt.Errorf("store: resolving %s: %w", dir, err)
 		}
 		if dir, err = filepath.EvalSymlinks(abs); err != nil {
-			return "", nil, fmt.Errorf("store: resolving %s: %w", abs, err)
+			return "", nil, openError(abs, err)
 		}
 	} else if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return "", nil, fmt.Errorf("store: making the directory: %w", err)
+		return "", nil, openError(dir, err)
 	}
 	lock, err := pebble.LockDirectory(dir, fs)
 	if err != nil {
@@ -202,10 +209,11 @@ func openError(dir string, err error) error {
 		return market.Errorf(market.Unavailable, "The data directory %s can't be written to. Check its owner and the disk's mount.", dir).Because(err)
 	case errors.Is(err, syscall.ENOSPC):
 		return market.Errorf(market.Unavailable, "The disk of %s is full. Free some space and start again; nothing is lost.", dir).Because(err)
-	case errors.Is(err, pebble.ErrCorruption):
+	case pebble.IsCorruptionError(err):
 		return market.Errorf(market.Internal, "The database in %s is damaged. Keep the directory aside and run souk restore from the replica.", dir).Because(err)
 	}
-	return fmt.Errorf("store: opening %s: %w", dir, err)
+	return market.Errorf(market.Internal,
+		"The database in %s can't be opened. If its files are damaged, keep the directory aside and run souk restore from the replica.", dir).Because(err)
 }
 
 // engineOptions are for a VPS with 1 to 4 GB of memory: 64 MiB of cache and up to four
@@ -447,13 +455,14 @@ type Stats struct {
 	DurableLSN      LSN
 	DiskBytes       uint64 // of all files of the database; 0 once it is closed
 	FreeBytes       uint64 // on its disk
+	DamagedFiles    int    // files of the database that were found damaged when they were read
 }
 
 // Stats returns the database's figures; it is cheap enough for every scrape.
 func (db *DB) Stats() Stats {
 	s := Stats{
 		Commits: db.commits.Load(), Writes: db.writes.Load(),
-		LastLSN: db.LastLSN(), DurableLSN: db.DurableLSN(), FreeBytes: db.disk.free(),
+		LastLSN: db.LastLSN(), DurableLSN: db.DurableLSN(), FreeBytes: db.disk.free(), DamagedFiles: db.damage.count(),
 	}
 	if db.gate.enter() == nil {
 		s.DiskBytes = db.engine.Metrics().DiskSpaceUsage()

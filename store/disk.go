@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/souk-market/souk/internal/market"
 )
@@ -46,6 +47,36 @@ func (g *diskGuard) refuse() error {
 			free>>20, g.floor>>20)
 	}
 	return nil
+}
+
+// damage notes files that were found damaged. Pebble would end the process, each time
+// anew as long as somebody asks for what is in the file; here the reads of it fail, the
+// rest is served, and Check says what is affected.
+type damage struct {
+	log *slog.Logger
+
+	mu    sync.Mutex
+	files map[string]bool
+}
+
+func (d *damage) noticed(info pebble.DataCorruptionInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files[info.Path] {
+		return
+	}
+	if d.files == nil {
+		d.files = map[string]bool{}
+	}
+	d.files[info.Path] = true
+	d.log.Error("a file of the database is damaged: what is in it can't be read; run souk check, and restore from the replica",
+		"file", info.Path, "err", info.Details)
+}
+
+func (d *damage) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.files)
 }
 
 // engineLogger sends Pebble's messages to slog. Pebble expects Fatalf not to return.
