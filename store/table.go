@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"iter"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -201,7 +202,7 @@ func (t *Table[K, R]) replaceEntries(tx *Tx, old, rec *R) error {
 	for _, ix := range t.indexes {
 		was, wasIn := ix.entry(old)
 		now, nowIn := ix.entry(rec)
-		if wasIn == nowIn && bytes.Equal(was, now) && sameCount(ix, old, rec) {
+		if wasIn == nowIn && bytes.Equal(was, now) { // so the count, whose prefix is part of the entry, is the same too
 			continue
 		}
 		if err := t.removeEntry(tx, ix, old); err != nil {
@@ -212,12 +213,6 @@ func (t *Table[K, R]) replaceEntries(tx *Tx, old, rec *R) error {
 		}
 	}
 	return nil
-}
-
-func sameCount[R any](ix indexWriter[R], a, b *R) bool {
-	pa, oka := ix.counted(a)
-	pb, okb := ix.counted(b)
-	return oka == okb && bytes.Equal(pa, pb)
 }
 
 // entryKey is the key of a record's index entry: the parts, and for an index that isn't
@@ -351,6 +346,22 @@ func (ix *Index[P, K, R]) counted(r *R) (tuple, bool) {
 // Cursor is a place in an index, opaque and safe in a URL; "" is the start.
 type Cursor string
 
+// cursorAt is the cursor of a place: the end of its index key, and a checksum by which a
+// mistyped or made-up one is known.
+func cursorAt(place []byte) Cursor {
+	b := append(make([]byte, 0, len(place)+crc32.Size), place...)
+	return Cursor(base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(place))))
+}
+
+func (c Cursor) place() ([]byte, bool) {
+	b, err := base64.RawURLEncoding.DecodeString(string(c))
+	if err != nil || len(b) < crc32.Size {
+		return nil, false
+	}
+	place, sum := b[:len(b)-crc32.Size], b[len(b)-crc32.Size:]
+	return place, binary.BigEndian.Uint32(sum) == crc32.ChecksumIEEE(place)
+}
+
 // Scan yields the records with the prefix in the index's order, after a cursor. Each
 // comes with its own cursor: scanning after it goes on with the next, whatever was
 // written in between. An unreadable cursor is Invalid.
@@ -361,8 +372,8 @@ func (ix *Index[P, K, R]) Scan(tx Reader, p P, after Cursor) iter.Seq2[Row[R], e
 		base := len(lower)
 		upper := successor(lower)
 		if after != "" {
-			place, err := base64.RawURLEncoding.DecodeString(string(after))
-			if err != nil {
+			place, ok := after.place()
+			if !ok {
 				yield(Row[R]{}, market.FieldErrorf("cursor", "This cursor can't be read. Take it unchanged from the \"next\" of the page before."))
 				return
 			}
@@ -374,7 +385,7 @@ func (ix *Index[P, K, R]) Scan(tx Reader, p P, after Cursor) iter.Seq2[Row[R], e
 				return
 			}
 			rec, err := ix.table.Load(tx, K(v.bytes))
-			row := Row[R]{Record: rec, Cursor: Cursor(base64.RawURLEncoding.EncodeToString(k[base:]))}
+			row := Row[R]{Record: rec, Cursor: cursorAt(k[base:])}
 			if !yield(row, err) || err != nil {
 				return
 			}

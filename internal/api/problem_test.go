@@ -34,6 +34,7 @@ func TestBadInput(t *testing.T) {
 		{"GET", "/api/v1/search?limit=0", "", "", 400, "limit", "limit must be 1 or more."},
 		{"GET", "/api/v1/search?q=" + strings.Repeat("a", 257), "", "", 400, "q", "q is too long; it must have 256 or fewer characters."},
 		{"GET", "/api/v1/search?q=" + strings.Repeat("%c3%a9", 200), "", "", 400, "q", "A search can have up to 256"},
+		{"GET", "/api/v1/agents?cursor=AAAA", "", "", 400, "cursor", "This cursor can't be read. Take it unchanged"},
 		{"GET", "/api/v1/search?cursor=garbage", "", "", 400, "cursor", "This cursor can't be read. Take it unchanged"},
 		{"GET", "/api/v1/search?cursor=%ff%fe", "", "", 400, "cursor", "This cursor can't be read."},
 		{"GET", "/api/v1/search?cursor=cxQAAA", "", "", 400, "cursor", "This cursor can't be read."},
@@ -80,7 +81,7 @@ func TestBadInput(t *testing.T) {
 func TestHarmlessInput(t *testing.T) {
 	s := newShelf(t)
 	for _, path := range []string{
-		"/api/v1/agents?limit=", "/api/v1/agents?limit=100", "/api/v1/agents?cursor=", "/api/v1/agents?cursor=AAAA",
+		"/api/v1/agents?limit=", "/api/v1/agents?limit=100", "/api/v1/agents?cursor=",
 		"/api/v1/agents?category=%00", "/api/v1/agents?category=%ff", "/api/v1/agents?category=A%20B", "/api/v1/agents?utm_source=x",
 		"/api/v1/agents?limit=1&limit=x", "/api/v1/agents?;=%zz", "/api/v1/search?q=%00", "/api/v1/search?q=%ff", "/api/v1/search?q=*:%22(",
 	} {

@@ -33,7 +33,7 @@ func (s *Server) routes() http.Handler {
 		"GET /tiles/{file}":                       s.tile,
 		"GET /favicon.ico":                        s.favicon,
 		"GET /robots.txt":                         s.robots,
-		"/":                                       s.lost,
+		"GET /":                                   s.lost,
 	} {
 		mux.Handle(pattern, s.serve(h))
 	}
