@@ -247,6 +247,29 @@ func (db *DB) View(ctx context.Context, tenant market.TenantID, fn func(tx *Read
 	return fn(tx)
 }
 
+// ViewDurable is View for what may leave the machine and be held against us, such as a
+// receipt: it returns when all that fn has read is on disk, so that a crash can't take
+// back what somebody was shown. It waits for a sync at most.
+// Errors: fn's; ctx's when it ends while waiting, and then nothing read may be shown.
+func (db *DB) ViewDurable(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) error {
+	if err := db.View(ctx, tenant, fn); err != nil {
+		return err
+	}
+	if err := db.gate.enter(); err != nil {
+		return err
+	}
+	defer db.gate.leave()
+	if err := db.turn(ctx); err != nil { // a commit is visible a moment before it is counted
+		return err
+	}
+	last := db.last
+	db.yield()
+	if err := db.waitDurable(ctx, last); err != nil {
+		return fmt.Errorf("store: waiting for the disk: %w", err)
+	}
+	return nil
+}
+
 // maxTenant bounds a tenant's ID in bytes: it is in every key.
 const maxTenant = 64
 

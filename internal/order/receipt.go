@@ -51,7 +51,7 @@ func (s *Shop) ReceiptOf(ctx context.Context, id market.CheckoutID) (*Receipt, e
 }
 
 func (s *Shop) receipt(ctx context.Context, load func(store.Reader) (market.Checkout, error)) (r *Receipt, err error) {
-	err = s.Store.View(ctx, s.Tenant, func(tx *store.ReadTx) error {
+	err = s.Store.ViewDurable(ctx, s.Tenant, func(tx *store.ReadTx) error {
 		ch, err := load(tx)
 		if err != nil {
 			return err
