@@ -42,9 +42,8 @@ func (g *diskGuard) free() uint64 {
 
 func (g *diskGuard) refuse() error {
 	if free := g.free(); free < g.floor {
-		return market.Errorf(market.Unavailable,
-			"The disk is nearly full (%d MB left, %d MB are kept free), so nothing new is stored. Reading goes on; free some space to sell again.",
-			free>>20, g.floor>>20)
+		return market.Errorf(market.Unavailable, "Nothing new can be stored at the moment, while everything can still be read. Please try again later.").
+			Because(fmt.Errorf("the disk is nearly full: %d MB are left and %d MB are kept free; free some space to sell again", free>>20, g.floor>>20))
 	}
 	return nil
 }

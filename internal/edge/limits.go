@@ -4,9 +4,9 @@ import "time"
 
 const (
 	// DrainTime is how long running requests may take after the server was told to
-	// stop. Service managers kill after 30 to 90 seconds; pages take milliseconds, and
-	// a cut download resumes by Range.
-	DrainTime = 10 * time.Second
+	// stop. Container managers kill after 10 seconds, and the replicas still have to ship
+	// what was written; pages take milliseconds, and a cut download resumes by Range.
+	DrainTime = 5 * time.Second
 
 	// readHeaderTimeout bounds the request line and headers, so that 500 connections
 	// sending a byte at a time are gone after it. A phone on a bad network sends its

@@ -28,7 +28,7 @@ func (s *Shop) Purchases(ctx context.Context, buyer *market.Account, after store
 		return pp, market.Errorf(market.Forbidden, "Your address isn't confirmed yet. What was bought with it appears here once it is.")
 	}
 	key := market.EmailKey(buyer.Email)
-	err = s.Store.View(ctx, s.Tenant, func(tx *store.ReadTx) (err error) {
+	err = s.Store.ViewDurable(ctx, s.Tenant, func(tx *store.ReadTx) (err error) {
 		if pp.Total, err = store.PurchasesOf.Count(tx, key); err != nil {
 			return err
 		}
