@@ -193,3 +193,16 @@ func TestImportThatEndsEarlyCountsWhatIsStored(t *testing.T) {
 		})
 	}
 }
+
+func TestCategoriesAreCurrent(t *testing.T) {
+	c := shelf(t)
+	for i, want := range []int{1, 2, 3} {
+		imported(t, c, line(fmt.Sprint("pypi:", i), fmt.Sprint("Agent ", i)))
+		for range 2 {
+			got, err := c.Categories(context.Background())
+			if err != nil || len(got) != 1 || got[0].Category != "mcp-server" || got[0].Count != want {
+				t.Errorf("%+v, %v, want %d in mcp-server", got, err, want)
+			}
+		}
+	}
+}
