@@ -136,8 +136,9 @@ func Slug(text string) string {
 }
 
 // CleanText makes one line of a text from outside: invalid UTF-8, control and
-// formatting characters (among them the invisible ones that hide instructions from a
-// reader) are dropped, white space is folded, and the ends are trimmed.
+// formatting characters and all others that have no look of their own (they hide
+// instructions from a reader) are dropped, white space is folded, and the ends are
+// trimmed.
 func CleanText(s string) string {
 	var b strings.Builder
 	space := false
@@ -145,7 +146,7 @@ func CleanText(s string) string {
 		switch {
 		case unicode.IsSpace(r):
 			space = b.Len() > 0
-		case r == utf8.RuneError || unicode.Is(unicode.C, r):
+		case r == utf8.RuneError || invisible(r):
 		default:
 			if space {
 				b.WriteByte(' ')
@@ -157,16 +158,22 @@ func CleanText(s string) string {
 	return b.String()
 }
 
+// invisible reports whether a character shows nothing by itself: control and formatting
+// characters, private ones, fillers, joiners, tags and variation selectors.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.C, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
 // NormalizeEmail checks an e-mail address typed by a person and returns the form that
 // is stored and compared: trimmed, the domain in lower case. Sub-addresses are kept.
 func NormalizeEmail(s string) (string, error) {
-	s = strings.TrimSpace(s)
-	local, domain, ok := cutLast(s, "@")
+	local, domain, ok := cutLast(strings.TrimSpace(s), "@")
 	domain = strings.ToLower(domain)
-	if !ok || local == "" || len(local) > 64 || len(s) > 254 || !validLocal(local) || !validDomain(domain) {
+	address := local + "@" + domain
+	if !ok || local == "" || len(local) > 64 || len(address) > 254 || !utf8.ValidString(s) || !validLocal(local) || !validDomain(domain) {
 		return "", FieldErrorf("email", "That is no complete e-mail address. It should look like name@example.com.")
 	}
-	return local + "@" + domain, nil
+	return address, nil
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -178,7 +185,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 func validLocal(s string) bool {
 	for _, r := range s {
-		if r <= ' ' || r == 0x7f || strings.ContainsRune(`()<>[]:;@\,"`, r) || unicode.Is(unicode.C, r) {
+		if unicode.IsSpace(r) || invisible(r) || strings.ContainsRune(`()<>[]:;@\,"`, r) {
 			return false
 		}
 	}

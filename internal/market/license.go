@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // EntitlementState follows what a line gives.
@@ -100,23 +102,19 @@ func NewLicenseKey() string {
 	return strings.Join(groups, "-")
 }
 
-// NormalizeLicenseKey forgives what people do to keys (case, spaces, missing hyphens,
-// O for 0, I and L for 1) and reports whether the rest has a key's form.
+// NormalizeLicenseKey forgives what people and their programs do to keys (case, spaces,
+// missing, added or other hyphens, O for 0 and the reverse, I and L for 1) and reports
+// whether the rest has a key's form.
 func NormalizeLicenseKey(s string) (string, bool) {
 	var b strings.Builder
-	for _, r := range strings.ToUpper(s) {
+	for _, r := range s {
 		switch {
-		case r == '-' || r == ' ' || r == '\t' || r == '\n' || r == '\r':
+		case unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) || invisible(r):
 			continue
-		case b.Len() >= len(licenseKeyPrefix) && r == 'O':
-			r = '0'
-		case b.Len() >= len(licenseKeyPrefix) && (r == 'I' || r == 'L'):
-			r = '1'
-		}
-		if b.Len() >= len(licenseKeyPrefix)+4*licenseKeyGroups {
+		case b.Len() == licenseKeyLen || r >= utf8.RuneSelf:
 			return "", false
 		}
-		b.WriteRune(r)
+		b.WriteByte(licenseKeyChar(byte(r), b.Len()))
 	}
 	text, ok := strings.CutPrefix(b.String(), licenseKeyPrefix)
 	if !ok || len(text) != 4*licenseKeyGroups || strings.Trim(text, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") != "" {
@@ -127,6 +125,27 @@ func NormalizeLicenseKey(s string) (string, bool) {
 		groups = append(groups, text[:4])
 	}
 	return strings.Join(groups, "-"), true
+}
+
+// licenseKeyLen is the length of a key without hyphens.
+const licenseKeyLen = len(licenseKeyPrefix) + 4*licenseKeyGroups
+
+// licenseKeyChar is what was meant by a character at a place of a key: the prefix has
+// letters only, and the groups have no letter that looks like a digit.
+func licenseKeyChar(c byte, at int) byte {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	inPrefix := at < len(licenseKeyPrefix)
+	switch {
+	case inPrefix && c == '0':
+		return 'O'
+	case !inPrefix && c == 'O':
+		return '0'
+	case !inPrefix && (c == 'I' || c == 'L'):
+		return '1'
+	}
+	return c
 }
 
 // HashLicenseKey is the SHA-256 of a normalized key in lower-case hex. A plain hash is

@@ -1,6 +1,7 @@
 package market
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
@@ -13,6 +14,7 @@ type Currency string
 
 // exponents is ISO 4217's number of minor digits where it isn't two, for the
 // currencies in use today. Fund codes and metals are left out: nothing is sold in them.
+// What a payment provider counts otherwise (PRODUCT.md C.24) is its own package's matter.
 var exponents = map[Currency]int{
 	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
 	"UGX": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
@@ -24,7 +26,8 @@ const twoDigit = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BR
 	"CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF " +
 	"IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR " +
 	"MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD " +
-	"SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW"
+	"SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR " +
+	"ZMW ZWG"
 
 func init() {
 	for code := range strings.FieldsSeq(twoDigit) {
@@ -67,11 +70,14 @@ func (m Money) Add(n Money) (Money, error) {
 		return Money{}, Errorf(Invalid, "%s and %s can't be added: the currencies differ", m, n)
 	}
 	sum := m.Amount + n.Amount
-	if sum > maxAmount || sum < -maxAmount {
+	if !m.countable() || !n.countable() || abs(sum) > maxAmount {
 		return Money{}, Errorf(Invalid, "the sum of %s and %s is too large", m, n)
 	}
 	return Money{sum, m.Currency}, nil
 }
+
+// countable reports whether m is within the bounds that ParseMoney and sums keep.
+func (m Money) countable() bool { return abs(m.Amount) <= maxAmount }
 
 // Neg returns -m.
 func (m Money) Neg() Money { return Money{-m.Amount, m.Currency} }
@@ -96,14 +102,23 @@ func abs(n int64) uint64 {
 func (m Money) IsZero() bool { return m.Amount == 0 }
 
 // BasisPoints returns bp ten-thousandths of m, rounded half up (away from zero for
-// negative amounts), the rounding of every fee in Souk.
+// negative amounts), the rounding of every fee in Souk. It panics when the result is too
+// large, which it isn't for any amount that could be added up and up to 10,000 bp.
 func (m Money) BasisPoints(bp int64) Money {
-	n := m.Amount
-	if n < 0 {
-		return Money{-n, m.Currency}.BasisPoints(bp).Neg()
+	hi, lo := bits.Mul64(abs(m.Amount), abs(bp))
+	lo, carry := bits.Add64(lo, 5_000, 0)
+	if hi+carry >= 10_000 {
+		panic(fmt.Sprintf("market: %d basis points of %s are too much", bp, m))
 	}
-	q, r := n/10_000, n%10_000
-	return Money{q*bp + (r*bp+5_000)/10_000, m.Currency}
+	q, _ := bits.Div64(hi+carry, lo, 10_000)
+	part := Money{int64(q), m.Currency}
+	if q > math.MaxInt64 || !part.countable() {
+		panic(fmt.Sprintf("market: %d basis points of %s are too much", bp, m))
+	}
+	if (m.Amount < 0) != (bp < 0) {
+		return part.Neg()
+	}
+	return part
 }
 
 // Allocate splits m in proportion to weights by largest remainder (Hamilton's method):
@@ -111,6 +126,9 @@ func (m Money) BasisPoints(bp int64) Money {
 // minor unit, and ties go to the earlier part. Weights must not be negative, and one
 // must be positive.
 func (m Money) Allocate(weights ...int64) ([]Money, error) {
+	if !m.countable() {
+		return nil, Errorf(Invalid, "%s is too large to be split", m)
+	}
 	if m.Amount < 0 {
 		parts, err := m.Neg().Allocate(weights...)
 		for i := range parts {

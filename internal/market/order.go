@@ -22,7 +22,7 @@ const MaxCartLines = 20
 
 // CheckoutState follows a checkout session.
 //
-//	open → processing → completed
+//	open → processing → completed;  open → completed (nothing to pay, or paid before we knew)
 //	open | processing → expired | canceled
 //	processing → open (declined, to be tried again)
 //	expired | canceled → completed (late money: the buyer paid, and is served)
@@ -127,7 +127,7 @@ type Line struct {
 
 // PaymentState follows the money of a checkout.
 //
-//	created → processing → captured
+//	created → processing → captured;  created → captured (paid before we knew)
 //	created | processing → failed | canceled → captured (late money)
 type PaymentState string
 
@@ -188,10 +188,11 @@ func GroupOf(orders []Order) GroupState {
 		switch o.State {
 		case OrderExpired, OrderCanceled:
 			continue
-		case OrderPendingPayment:
-			return GroupPending
 		case OrderPaid:
 			state = GroupPaid
+		case OrderFulfilled:
+		default:
+			return GroupPending
 		}
 		wanted = true
 	}

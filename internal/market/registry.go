@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"regexp"
 	"strings"
 )
 
@@ -14,13 +15,32 @@ type Command struct {
 	Line string // "pip install langchain-chroma==1.1.0"
 }
 
+// Names and versions of packages go into command lines and addresses, so only those of
+// their registry's own form do: nothing in them means anything to a shell.
+var (
+	pypiName       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	npmName        = regexp.MustCompile(`^(@[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+	packageVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_-]*$`)
+)
+
+// cutExternal takes an external ID apart; registry is empty for a registry that Souk
+// doesn't know and for a name that is none there.
+func cutExternal(externalID string) (registry, pkg string) {
+	registry, pkg, _ = strings.Cut(externalID, ":")
+	if registry == "pypi" && pypiName.MatchString(pkg) || registry == "npm" && npmName.MatchString(pkg) {
+		return registry, pkg
+	}
+	return "", ""
+}
+
 // InstallCommands are the ways to install what an external ID names, in a version or
-// ("") the newest. There are none for a registry that Souk doesn't know.
+// ("") the newest. There are none for a registry that Souk doesn't know, and for names
+// and versions that are none there.
 func InstallCommands(externalID, version string) []Command {
-	registry, pkg, ok := strings.Cut(externalID, ":")
-	if !ok || pkg == "" {
+	if version != "" && !packageVersion.MatchString(version) {
 		return nil
 	}
+	registry, pkg := cutExternal(externalID)
 	at := func(sep string) string {
 		if version == "" {
 			return pkg
@@ -37,14 +57,12 @@ func InstallCommands(externalID, version string) []Command {
 }
 
 // RegistryPage is the name of the registry of an external ID and the address of the
-// thing there; both are empty for a registry that Souk doesn't know.
+// thing there; both are empty as for InstallCommands.
 func RegistryPage(externalID string) (name, url string) {
-	registry, pkg, ok := strings.Cut(externalID, ":")
-	switch {
-	case !ok || pkg == "":
-	case registry == "pypi":
+	switch registry, pkg := cutExternal(externalID); registry {
+	case "pypi":
 		return "PyPI", "https://pypi.org/project/" + pkg + "/"
-	case registry == "npm":
+	case "npm":
 		return "npm", "https://www.npmjs.com/package/" + pkg
 	}
 	return "", ""
