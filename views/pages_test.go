@@ -310,7 +310,8 @@ func TestHostileText(t *testing.T) {
 // TestSameBytes: a page is a function of its values, so that it can be kept and compared.
 func TestSameBytes(t *testing.T) {
 	for name := range pages() {
-		if render(t, pages()[name]) != render(t, pages()[name]) {
+		first := render(t, pages()[name])
+		if again := render(t, pages()[name]); again != first {
 			t.Errorf("%s renders differently from the same values", name)
 		}
 	}
