@@ -270,7 +270,7 @@ func TestEachKindHasItsShare(t *testing.T) {
 		if len(fast.all()) != 2 || fast.all()[1].at.Sub(later) > 50*time.Millisecond {
 			b.Errorf("the other kind ran %v", fast.all())
 		}
-		time.Sleep(start.Add(31 * time.Second).Sub(time.Now()))
+		time.Sleep(time.Until(start.Add(31 * time.Second)))
 		b.want(0, 0, 0) // three by three, without a pause
 		mu.Lock()
 		defer mu.Unlock()

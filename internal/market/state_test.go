@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,12 +86,23 @@ func TestNoStateIsForgotten(t *testing.T) {
 
 // stateConstants returns the values of the constants of every type named …State.
 func stateConstants(t *testing.T) map[string][]string {
-	pkgs, err := parser.ParseDir(token.NewFileSet(), ".", nil, 0)
+	names, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	states := map[string][]string{}
-	ast.Inspect(pkgs["market"], func(n ast.Node) bool {
+	for _, name := range names {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addStateConstants(t, f, states)
+	}
+	return states
+}
+
+func addStateConstants(t *testing.T, f *ast.File, states map[string][]string) {
+	ast.Inspect(f, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok {
 			return true
@@ -106,7 +118,6 @@ func stateConstants(t *testing.T) map[string][]string {
 		states[typ.Name] = append(states[typ.Name], value)
 		return true
 	})
-	return states
 }
 
 func TestPaidAndOpen(t *testing.T) {
