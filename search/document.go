@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"unicode/utf8"
 
-	"github.com/blevesearch/bleve/v2/analysis"
 	"github.com/blevesearch/bleve/v2/document"
 	index "github.com/blevesearch/bleve_index_api"
 	"github.com/souk-market/souk/internal/market"
@@ -33,20 +32,21 @@ func docID(tenant market.TenantID, id market.AgentID) string {
 	return string(tenant) + "/" + string(id)
 }
 
-// wordSet collects the words of a field, each once, in order.
+// wordSet collects the words of a field, each once: in order, and in the form that Bleve
+// takes.
 type wordSet struct {
 	words []string
-	has   map[string]bool
+	freqs index.TokenFrequencies
 }
 
 func (s *wordSet) add(word string) {
-	if word == "" || s.has[word] {
+	if word == "" || s.freqs[word] != nil {
 		return
 	}
-	if s.has == nil {
-		s.has = map[string]bool{}
+	if s.freqs == nil {
+		s.freqs = index.TokenFrequencies{}
 	}
-	s.has[word] = true
+	s.freqs[word] = &index.TokenFreq{Term: []byte(word)}
 	s.words = append(s.words, word)
 }
 
@@ -120,35 +120,49 @@ func joined(chunks []chunk) string {
 	return s
 }
 
-// newDocument makes a published agent's document.
+// newDocument makes a published agent's document. Its words are found when Bleve analyzes
+// it, on one of several goroutines.
 func newDocument(tenant market.TenantID, a *market.Agent) index.Document {
-	w := wordsOf(a)
 	f := fieldsOf(tenant)
+	found := &foundWords{agent: *a}
 	d := document.NewDocument(docID(tenant, a.ID))
-	d.AddField(wordField(f.name, w.name.words))
-	d.AddField(wordField(f.text, w.text.words))
-	d.AddField(wordField(f.stem, w.stem.words))
-	d.AddField(document.NewTextFieldCustom(storedField, nil, factsOf(a, w).encode(), index.StoreField, nil))
+	d.AddField(&wordField{name: f.name, found: found, of: func(w *words) *wordSet { return &w.name }})
+	d.AddField(&wordField{name: f.text, found: found, of: func(w *words) *wordSet { return &w.text }})
+	d.AddField(&wordField{name: f.stem, found: found, of: func(w *words) *wordSet { return &w.stem }})
+	d.AddField(document.NewTextFieldCustom(storedField, nil, factsOf(a).encode(), index.StoreField, nil))
 	return d
 }
 
-func wordField(name string, words []string) document.Field {
-	return document.NewTextFieldCustom(name, nil, nil, index.IndexField|index.SkipFreqNorm, tokens(words))
+// foundWords are the words of a document, found once for all its fields.
+type foundWords struct {
+	agent market.Agent
+	words *words
 }
 
-// tokens is an analyzer whose words are known beforehand: those of a document are found
-// once for all its fields.
-type tokens []string
+// wordField is an indexed field of words, of which only matters which there are. Bleve
+// analyzes the fields of a document on one goroutine.
+type wordField struct {
+	name  string
+	found *foundWords
+	of    func(*words) *wordSet
+}
 
-func (t tokens) Analyze([]byte) analysis.TokenStream {
-	stream := make(analysis.TokenStream, len(t))
-	backing := make([]analysis.Token, len(t))
-	for i, word := range t {
-		backing[i] = analysis.Token{Term: []byte(word), Position: i + 1}
-		stream[i] = &backing[i]
+func (f *wordField) Analyze() {
+	if f.found.words == nil {
+		f.found.words = wordsOf(&f.found.agent)
 	}
-	return stream
 }
+
+func (f *wordField) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.of(f.found.words).freqs }
+func (f *wordField) AnalyzedLength() int                              { return len(f.of(f.found.words).words) }
+
+func (f *wordField) Name() string                        { return f.name }
+func (f *wordField) Options() index.FieldIndexingOptions { return index.IndexField | index.SkipFreqNorm }
+func (f *wordField) EncodedFieldType() byte              { return 't' }
+func (f *wordField) ArrayPositions() []uint64            { return nil }
+func (f *wordField) Value() []byte                       { return nil }
+func (f *wordField) NumPlainTextBytes() uint64           { return 0 } // for statistics that nobody reads,
+func (f *wordField) Size() int                           { return 0 } // as this
 
 // facts are what ranking, sorting and facets need of an agent besides its words.
 type facts struct {
@@ -160,7 +174,7 @@ type facts struct {
 	tailKey    uint64 // of what follows the last slash of the name
 }
 
-func factsOf(a *market.Agent, w *words) facts {
+func factsOf(a *market.Agent) facts {
 	n := 0
 	for _, c := range chunksOf(a.Name) {
 		n += len(c.parts)

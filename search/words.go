@@ -106,6 +106,9 @@ func chunkLength(text string) int {
 }
 
 func newChunk(raw string) (c chunk, ok bool) {
+	if isPlain(raw) {
+		return chunk{whole: raw, parts: []string{raw}}, true
+	}
 	c.whole = fold(raw)
 	if c.whole == "" {
 		return c, false
@@ -124,6 +127,16 @@ func newChunk(raw string) (c chunk, ok bool) {
 		c.parts = []string{c.whole}
 	}
 	return c, true
+}
+
+// isPlain reports whether a chunk is its own whole and only part, as most are.
+func isPlain(raw string) bool {
+	for i := range len(raw) {
+		if raw[i] < 'a' || raw[i] > 'z' {
+			return false
+		}
+	}
+	return len(raw) <= maxWord
 }
 
 // splitCase splits where a lower-case letter meets an upper-case one, before the last of
