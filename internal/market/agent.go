@@ -140,7 +140,11 @@ func Slug(text string) string {
 // instructions from a reader) are dropped, white space is folded, and the ends are
 // trimmed.
 func CleanText(s string) string {
+	if isClean(s) {
+		return s
+	}
 	var b strings.Builder
+	b.Grow(len(s))
 	space := false
 	for _, r := range s {
 		switch {
@@ -156,6 +160,18 @@ func CleanText(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// isClean reports whether a text is one line of printable ASCII as CleanText leaves it.
+func isClean(s string) bool {
+	last := byte(' ')
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == ' ' && last == ' ' {
+			return false
+		}
+		last = s[i]
+	}
+	return last != ' ' || s == ""
 }
 
 // invisible reports whether a character shows nothing by itself: control and formatting
