@@ -123,13 +123,12 @@ func Slug(text string) string {
 			gap = b.Len() > 0
 			continue
 		}
-		if b.Len()+2 > MaxSlug {
+		if gap && b.Len()+1 < MaxSlug {
+			b.WriteByte('-')
+		} else if gap || b.Len() == MaxSlug {
 			break
 		}
-		if gap {
-			b.WriteByte('-')
-			gap = false
-		}
+		gap = false
 		b.WriteRune(r)
 	}
 	return b.String()
