@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"strconv"
 	"strings"
@@ -60,7 +63,7 @@ func (c *Catalog) Import(ctx context.Context, r io.Reader, o ImportOptions) (rep
 	if err != nil {
 		return rep, err
 	}
-	im := &importer{Catalog: c, ImportOptions: o, seller: seller, lines: map[string]int{}, places: make(chan struct{}, importAhead)}
+	im := &importer{Catalog: c, ImportOptions: o, seller: seller, lines: map[uint64]int32{}, hash: maphash.MakeSeed(), places: make(chan struct{}, importAhead)}
 	err = im.storeAll(ctx, in)
 	im.storing.Wait()
 	return im.rep, errors.Join(err, im.failed)
@@ -87,8 +90,9 @@ type importer struct {
 	*Catalog
 	ImportOptions
 	seller  market.Seller
-	lines   map[string]int // line of each ID met
-	places  chan struct{}  // has an element for each transaction under way
+	lines   map[uint64]int32 // line of each ID met, by the ID's hash: some 30 bytes a row
+	hash    maphash.Seed
+	places  chan struct{} // has an element for each transaction under way
 	storing sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
@@ -101,7 +105,7 @@ func (im *importer) storeAll(ctx context.Context, in *rowReader) error {
 	for more := true; more; {
 		var rows []row
 		var err error
-		if rows, more, err = im.batch(in); err != nil {
+		if rows, more, err = im.batch(ctx, in); err != nil {
 			return err
 		}
 		im.start(ctx, rows)
@@ -117,11 +121,13 @@ func (im *importer) storeAll(ctx context.Context, in *rowReader) error {
 }
 
 // batch reads the next good rows; more is false at the end of the file.
-func (im *importer) batch(in *rowReader) (rows []row, more bool, err error) {
+func (im *importer) batch(ctx context.Context, in *rowReader) (rows []row, more bool, err error) {
 	rows = make([]row, 0, importBatch)
 	for len(rows) < importBatch {
 		r, err := in.next()
 		switch {
+		case ctx.Err() != nil:
+			return nil, false, ctx.Err()
 		case errors.Is(err, io.EOF):
 			return rows, false, nil
 		case market.Is(err, market.Invalid):
@@ -162,13 +168,15 @@ func (im *importer) report() (ImportReport, error) {
 }
 
 // repeated refuses a row whose ID an earlier line has: else a second import would find
-// the listing as the later row left it, and change it back and forth.
+// the listing as the later row left it, and change it back and forth. The chance that two
+// of ten million IDs have one hash is three in a million.
 func (im *importer) repeated(r row) bool {
-	if first, ok := im.lines[r.id]; ok {
+	h := maphash.String(im.hash, r.id)
+	if first, ok := im.lines[h]; ok {
 		im.refuse(r.line, market.Errorf(market.Invalid, "The id %q is on line %d already.", r.id, first))
 		return true
 	}
-	im.lines[r.id] = r.line
+	im.lines[h] = int32(r.line)
 	return false
 }
 
@@ -259,17 +267,21 @@ func same(a, b *market.Agent) bool {
 	return x == y
 }
 
-// slug is the n-th choice of a slug, from 1: the name, the name with its source, then
-// the name with numbers.
+// slug is the n-th choice of a slug, from 1: the name, the name with its source, the
+// name with a few numbers, and then, lest a file of equal names be tried out by all of
+// its numbers, the name with a hash of the ID.
 func (r *row) slug(n int) string {
 	base := cmp.Or(market.Slug(r.name), market.Slug(r.id), "agent")
-	switch n {
-	case 1:
+	switch {
+	case n == 1:
 		return base
-	case 2:
+	case n == 2:
 		return withSuffix(base, r.source)
+	case n < 10:
+		return withSuffix(base, strconv.Itoa(n-1))
 	}
-	return withSuffix(base, strconv.Itoa(n-1))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", n, r.id))
+	return withSuffix(base, hex.EncodeToString(sum[:5]))
 }
 
 func withSuffix(base, suffix string) string {

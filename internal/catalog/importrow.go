@@ -34,7 +34,11 @@ func (rr *rowReader) header() error {
 	names := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\t")
 	rr.column = map[string]int{}
 	for i, n := range names {
-		rr.column[strings.TrimSpace(n)] = i
+		n = strings.TrimSpace(n)
+		if _, ok := rr.column[n]; ok {
+			return market.Errorf(market.Invalid, "The first line names the column %q twice.", n)
+		}
+		rr.column[n] = i
 	}
 	for _, want := range importColumns {
 		if _, ok := rr.column[want]; !ok {
@@ -124,13 +128,13 @@ func (rr *rowReader) parse(text string) (row, error) {
 	return r, nil
 }
 
-// parseDate reads "2026-08", "2026-08-31" or RFC 3339; "" is no date.
+// parseDate reads "2026-08", "2026-08-31" or RFC 3339, from 1970 to 9999; "" is no date.
 func parseDate(s string) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
 	}
 	for _, layout := range []string{"2006-01", time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := time.Parse(layout, s); err == nil && t.Unix() >= 0 && t.UTC().Year() <= 9999 {
 			return t.UTC(), nil
 		}
 	}
