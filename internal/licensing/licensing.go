@@ -4,6 +4,7 @@ package licensing
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
@@ -52,7 +53,8 @@ type Desk struct {
 	Tenant market.TenantID
 }
 
-// Validate looks a key up by its hash. A wrong key is an answer, not an error.
+// Validate looks a key up by its hash. A wrong key is an answer, not an error, and an
+// error is never an answer: software must not take a fault of ours for a revoked key.
 func (d *Desk) Validate(ctx context.Context, key string) (v Validation, err error) {
 	key, ok := market.NormalizeLicenseKey(key)
 	if !ok {
@@ -67,11 +69,18 @@ func (d *Desk) Validate(ctx context.Context, key string) (v Validation, err erro
 		if err != nil {
 			return err
 		}
+		code, ok := codes[l.State]
+		if !ok {
+			return fmt.Errorf("licensing: license %s is in the unknown state %q", l.ID, l.State)
+		}
 		a, err := store.Agents.Load(tx, l.Agent)
+		if market.Is(err, market.NotFound) { // our fault, and not to be told as "no such key"
+			return fmt.Errorf("licensing: license %s is for agent %s, which isn't there", l.ID, l.Agent)
+		}
 		if err != nil {
 			return err
 		}
-		v = answer(codes[l.State], &a)
+		v = answer(code, &a)
 		return nil
 	})
 	return v, err

@@ -2,6 +2,7 @@ package licensing_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -69,5 +70,42 @@ func TestValidateUnknown(t *testing.T) {
 		if err != nil || v.Code != licensing.NotFound || v.Agent != nil {
 			t.Errorf("Validate(%.40q) = %+v, %v, want NOT_FOUND", typed, v, err)
 		}
+	}
+}
+
+// TestValidateFailsRatherThanGuesses: a licence that this binary can't judge is neither
+// valid nor invalid.
+func TestValidateFailsRatherThanGuesses(t *testing.T) {
+	at := time.Unix(1_790_000_000, 0)
+	agent := market.Agent{ID: "agt_1", Slug: "a", State: market.ListingPublished}
+	for name, change := range map[string]func(l *market.License){
+		"a state of a newer binary": func(l *market.License) { l.State = "on_hold" },
+		"no state":                  func(l *market.License) { l.State = "" },
+		"an agent that isn't there": func(l *market.License) { l.Agent = "agt_gone" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, err := store.Open(store.Options{Dir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			key := market.NewLicenseKey()
+			l := market.License{ID: market.NewLicenseID(at), Agent: agent.ID, Key: key, KeyHash: market.HashLicenseKey(key), State: market.LicenseActive}
+			change(&l)
+			_, err = db.Update(t.Context(), market.MainTenant, store.Op{}, func(tx *store.Tx) error {
+				return errors.Join(store.Agents.Insert(tx, &agent), store.Licenses.Insert(tx, &l))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			desk := licensing.Desk{Store: db, Tenant: market.MainTenant}
+			if v, err := desk.Validate(t.Context(), key); !market.Is(err, market.Internal) || v.Valid() || v.Code != "" || v.Agent != nil {
+				t.Errorf("%+v, %v, want an internal error only", v, err)
+			}
+			other := licensing.Desk{Store: db, Tenant: "ten_other"}
+			if v, err := other.Validate(t.Context(), key); err != nil || v.Code != licensing.NotFound {
+				t.Errorf("another marketplace says %+v, %v, want NOT_FOUND", v, err)
+			}
+		})
 	}
 }
