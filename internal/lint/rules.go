@@ -95,19 +95,21 @@ func nothingNamesAMachine(t *Tree) []Problem {
 }
 
 // testsDontSleep refuses time.Sleep and a bare <-time.After(…) in tests, except in a
-// testing/synctest bubble, where no time passes.
+// testing/synctest bubble, where no time passes: in an argument of synctest.Test, or of a
+// function of the file that runs it in one.
 func testsDontSleep(t *Tree) []Problem {
 	var problems []Problem
 	for _, f := range t.goFiles() {
 		if !inTests(f) {
 			continue
 		}
+		bubbles := bubblesOf(f.Go)
 		waits := map[ast.Node]bool{} // cases of a select, which wait for something else too
 		ast.Inspect(f.Go, func(n ast.Node) bool {
 			if clause, ok := n.(*ast.CommClause); ok {
 				waits[clause.Comm] = true
 			}
-			if isCall(n, "synctest", "Test") || isCall(n, "synctest", "Run") {
+			if opensBubble(n) || callsAny(n, bubbles) {
 				return false
 			}
 			if isCall(n, "time", "Sleep") || !waits[n] && isBareWait(n) {
@@ -117,6 +119,37 @@ func testsDontSleep(t *Tree) []Problem {
 		})
 	}
 	return problems
+}
+
+func opensBubble(n ast.Node) bool {
+	return isCall(n, "synctest", "Test") || isCall(n, "synctest", "Run")
+}
+
+// bubblesOf names the functions of a file that open a bubble.
+func bubblesOf(f *ast.File) map[string]bool {
+	names := map[string]bool{}
+	for _, d := range f.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if !ok || fn.Recv != nil || strings.HasPrefix(fn.Name.Name, "Test") {
+			continue
+		}
+		ast.Inspect(fn, func(n ast.Node) bool {
+			if opensBubble(n) {
+				names[fn.Name.Name] = true
+			}
+			return true
+		})
+	}
+	return names
+}
+
+func callsAny(n ast.Node, names map[string]bool) bool {
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	ident, ok := call.Fun.(*ast.Ident)
+	return ok && names[ident.Name]
 }
 
 func isCall(n ast.Node, pkg, name string) bool {
