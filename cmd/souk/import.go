@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/souk-market/souk/internal/catalog"
@@ -34,6 +35,11 @@ func (c *importCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer in.Close()
+	// Most of an import's memory is the store's, in large pieces that stay; the collector
+	// would let garbage grow as large.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(70)
+	}
 	h, err := openHouse(cfg)
 	if err != nil {
 		return err
