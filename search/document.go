@@ -153,16 +153,20 @@ func (f *wordField) Analyze() {
 	}
 }
 
-func (f *wordField) AnalyzedTokenFrequencies() index.TokenFrequencies { return f.of(f.found.words).freqs }
-func (f *wordField) AnalyzedLength() int                              { return len(f.of(f.found.words).words) }
+func (f *wordField) AnalyzedTokenFrequencies() index.TokenFrequencies {
+	return f.of(f.found.words).freqs
+}
+func (f *wordField) AnalyzedLength() int { return len(f.of(f.found.words).words) }
 
-func (f *wordField) Name() string                        { return f.name }
-func (f *wordField) Options() index.FieldIndexingOptions { return index.IndexField | index.SkipFreqNorm }
-func (f *wordField) EncodedFieldType() byte              { return 't' }
-func (f *wordField) ArrayPositions() []uint64            { return nil }
-func (f *wordField) Value() []byte                       { return nil }
-func (f *wordField) NumPlainTextBytes() uint64           { return 0 } // for statistics that nobody reads,
-func (f *wordField) Size() int                           { return 0 } // as this
+func (f *wordField) Name() string { return f.name }
+func (f *wordField) Options() index.FieldIndexingOptions {
+	return index.IndexField | index.SkipFreqNorm
+}
+func (f *wordField) EncodedFieldType() byte    { return 't' }
+func (f *wordField) ArrayPositions() []uint64  { return nil }
+func (f *wordField) Value() []byte             { return nil }
+func (f *wordField) NumPlainTextBytes() uint64 { return 0 } // for statistics that nobody reads,
+func (f *wordField) Size() int                 { return 0 } // as this
 
 // facts are what ranking, sorting and facets need of an agent besides its words.
 type facts struct {
