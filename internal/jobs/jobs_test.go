@@ -283,10 +283,11 @@ func TestEachKindHasItsShare(t *testing.T) {
 func TestAttemptEndsWithItsLease(t *testing.T) {
 	test(t, func(b *bench) {
 		ended := make(chan time.Duration, 1)
-		defer b.run(map[string]jobs.Handler{"slow": {Lease: 20 * time.Second, MaxAttempts: 1, Run: func(ctx context.Context, _ *store.Job) error {
+		defer b.run(map[string]jobs.Handler{"slow": {Lease: 20 * time.Second, MaxAttempts: 1, Concurrency: 2, Run: func(ctx context.Context, _ *store.Job) error {
 			start := time.Now()
 			<-ctx.Done()
 			ended <- time.Since(start)
+			time.Sleep(5 * time.Second) // tidying up
 			return ctx.Err()
 		}}})()
 		b.enqueue("slow", "x")
