@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -158,12 +159,22 @@ func (r *running) Stop() {
 
 // TestEndOfTheTerminal stops a marketplace in order when its terminal is closed.
 func TestEndOfTheTerminal(t *testing.T) {
+	// A test run under nohup ignores SIGHUP, and its children would too; a signal that is
+	// caught here has its default effect in a child.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	r := serve(t, "serve", "--data", filepath.Join(t.TempDir(), "data"), "--addr", "127.0.0.1:0")
 	if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	err := <-r.done
-	r.done <- err
+	var err error
+	select {
+	case err = <-r.done:
+		r.done <- err
+	case <-time.After(time.Minute):
+		t.Fatalf("not stopped a minute after SIGHUP\n%s", r.Log())
+	}
 	if err != nil || !strings.Contains(r.Log(), "msg=stopped") {
 		t.Errorf("after SIGHUP: %v\n%s", err, r.Log())
 	}
