@@ -15,18 +15,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/souk-market/souk/internal/market"
 )
-
-// SchemaVersion is the version of keys and records that this binary writes. It moves
-// forward only; an older binary refuses newer data.
-const SchemaVersion = 1
-
-// formatVersion pins Pebble's on-disk format; raising it can't be undone.
-const formatVersion = pebble.FormatValueSeparation
 
 // Options of Open. Only Dir is needed.
 type Options struct {
@@ -216,120 +207,11 @@ func openError(dir string, err error) error {
 		"The database in %s can't be opened. If its files are damaged, keep the directory aside and run souk restore from the replica.", dir).Because(err)
 }
 
-// engineOptions are for a VPS with 1 to 4 GB of memory: 64 MiB of cache and up to four
-// memtables of 16 MiB; compaction starts early (L0 threshold 2) so that reads stay
-// flat; Bloom filters of 10 bits a key spare the disk for absent keys; Snappy above,
-// zstd where most of the data lies.
-func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
-	cache := o.CacheSize
-	if cache == 0 {
-		cache = 64 << 20
-	}
-	opts := &pebble.Options{
-		FS:                          o.FS,
-		Lock:                        lock,
-		FormatMajorVersion:          formatVersion,
-		CacheSize:                   cache,
-		MemTableSize:                16 << 20,
-		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       2,
-		L0StopWritesThreshold:       20,
-		LBaseMaxBytes:               64 << 20,
-		MaxOpenFiles:                500,
-		BytesPerSync:                512 << 10,
-		WALBytesPerSync:             256 << 10,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
-		Logger:                      engineLogger{o.Logger, o.Fatal},
-	}
-	opts.Experimental.ValidateOnIngest = true
-	for i := range opts.Levels {
-		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
-	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
-	opts.EnsureDefaults()
-	opts.WithFSDefaults()
-	return opts
-}
-
-// SSTOptions are the options for sorted tables that Restore.Ingest can take in.
-func SSTOptions() sstable.WriterOptions {
-	opts := engineOptions(Options{Logger: slog.New(slog.DiscardHandler)}, nil)
-	return opts.MakeWriterOptions(6, formatVersion.MaxTableFormat())
-}
-
 func (db *DB) engineFS() vfs.FS {
 	if db.opts.FS != nil {
 		return db.opts.FS
 	}
 	return vfs.Default
-}
-
-// readMeta reads schema version and node, and writes them into a new database.
-func (db *DB) readMeta(dir string) error {
-	v, err := db.engineValue(keySchema)
-	if err != nil {
-		return err
-	}
-	if v == nil {
-		return db.initialize(dir)
-	}
-	if len(v) != 4 {
-		return fmt.Errorf("store: the schema version in %s is damaged (%x)", dir, v)
-	}
-	if got := binary.BigEndian.Uint32(v); got != SchemaVersion {
-		return market.Errorf(market.Conflict, "The data in %s has schema version %d, and this souk knows version %d. Use a newer souk for it.",
-			dir, got, SchemaVersion)
-	}
-	v, err = db.engineValue(keyNode)
-	if err != nil {
-		return err
-	}
-	return decode(v, &db.node)
-}
-
-// initialize makes a database of an empty directory. One that holds keys but no schema
-// version is a restore that was never finished.
-func (db *DB) initialize(dir string) error {
-	it, err := db.engine.NewIter(nil)
-	if err != nil {
-		return fmt.Errorf("store: reading %s: %w", dir, err)
-	}
-	empty := !it.First()
-	if err := it.Close(); err != nil {
-		return fmt.Errorf("store: reading %s: %w", dir, err)
-	}
-	if !empty {
-		return market.Errorf(market.Conflict, "The data in %s is from a restore that was not finished. Restore again into a new directory.", dir)
-	}
-	return db.writeMeta(Node{ID: market.NewNodeID(db.opts.Clock()), Created: db.opts.Clock().UTC()})
-}
-
-// writeMeta writes schema version and node. Its caller holds nodeMu or is Open.
-func (db *DB) writeMeta(n Node) error {
-	b := db.engine.NewBatch()
-	defer b.Close()
-	if err := setMeta(b, n); err != nil {
-		return err
-	}
-	if err := b.Commit(pebble.Sync); err != nil {
-		return fmt.Errorf("store: writing the node record: %w", err)
-	}
-	db.node = n
-	return nil
-}
-
-func setMeta(b *pebble.Batch, n Node) error {
-	v, err := encode(n)
-	if err != nil {
-		return err
-	}
-	if err := b.Set(keySchema, binary.BigEndian.AppendUint32(nil, SchemaVersion), nil); err != nil {
-		return fmt.Errorf("store: writing the schema version: %w", err)
-	}
-	if err := b.Set(keyNode, v, nil); err != nil {
-		return fmt.Errorf("store: writing the node record: %w", err)
-	}
-	return nil
 }
 
 func (db *DB) engineValue(key []byte) ([]byte, error) {

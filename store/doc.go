@@ -7,7 +7,7 @@
 //
 // Update runs a function alone and commits what it wrote; View runs one on a snapshot;
 // Feed yields the commits in order. Both kinds of transaction are bound to a tenant and
-// see only its records. Tables (tables.go) read and write records:
+// see only its records. Tables (below) read and write records:
 //
 //	db.Update(ctx, tenant, store.Op{ID: "settle/" + id}, func(tx *store.Tx) error {
 //		p, err := store.Payments.Load(tx, id)
@@ -38,26 +38,187 @@
 //	01 tenant table 80|n prefix              number of records under a prefix of index n
 //
 // The space 00 belongs to the directory and isn't replicated; the space 01 is, whole.
-// Table and index numbers are in tables.go; records are in internal/market, except jobs
-// and operations, which are the store's own.
-//
-//	 1 ops           operation ID            1 time
-//	 2 jobs          job ID                  1 kind, due time · 2 state*
-//	 3 accounts      account ID              1 e-mail address!
-//	 4 sellers       seller ID               1 slug! · 2 account
-//	 5 agents        agent ID                1 slug! · 2 external ID! · 3 category, popularity* ·
-//	                                         4 popularity* · 5 updated · 6 seller*
-//	 6 blobs         SHA-256
-//	 7 carts         cart ID                 1 updated
-//	 8 checkouts     checkout ID             1 receipt! · 2 number! · 3 expiry · 4 buyer*, completed
-//	 9 orders        order ID                1 checkout · 2 seller · 3 seller*, paid
-//	10 payments      payment ID              1 checkout! · 2 session! · 3 created, while open
-//	11 events        provider:event ID
-//	12 entitlements  entitlement ID          1 line! · 2 checkout
-//	13 licenses      license ID              1 hash of the key!
-//	14 postings      posting ID              1 cause!
-//	15 balances      account and currency
-//	16 sessions      SHA-256 of the token    1 account* · 2 expiry
-//
-// (! unique, * with counts)
+// Tables, their numbers and the numbers of their indexes are declared below: a new kind
+// of record is declared here and its type in internal/market, and nothing else has to
+// know. The declarations are the schema; numbers are never used again for something
+// else, since they are in every key on every disk.
 package store
+
+import (
+	"time"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+const (
+	tableOps          tableID = 1
+	tableJobs         tableID = 2
+	tableAccounts     tableID = 3
+	tableSellers      tableID = 4
+	tableAgents       tableID = 5
+	tableBlobs        tableID = 6
+	tableCarts        tableID = 7
+	tableCheckouts    tableID = 8
+	tableOrders       tableID = 9
+	tablePayments     tableID = 10
+	tableEvents       tableID = 11
+	tableEntitlements tableID = 12
+	tableLicenses     tableID = 13
+	tablePostings     tableID = 14
+	tableBalances     tableID = 15
+	tableSessions     tableID = 16
+)
+
+// All is the prefix of an index over a whole table.
+type All struct{}
+
+func all(All) tuple { return nil }
+
+func text[S ~string](s S) tuple { return tuple(nil).text(string(s)) }
+
+func newestFirst(at time.Time) tuple { return tuple(nil).descending(max(at.UnixMilli(), 0)) }
+
+// ops holds the operations done, by ID; the oldest first, to be forgotten.
+var (
+	ops    = newTable(tableOps, "ops", "operation", func(o *opRecord) string { return o.ID })
+	oldOps = ordered(ops, 1, "age", all, func(o *opRecord) (All, tuple, bool) { return All{}, tuple(nil).time(o.At), true })
+)
+
+// Accounts, each with its own address.
+var (
+	Accounts       = newTable(tableAccounts, "accounts", "account", func(a *market.Account) market.AccountID { return a.ID })
+	AccountByEmail = unique(Accounts, 1, "e-mail address", func(a *market.Account) string { return market.EmailKey(a.Email) })
+)
+
+// Sessions by the hash of their token: of an account, the one that ends first before
+// the others, and of all, those that have ended before those that haven't.
+var (
+	Sessions          = newTable(tableSessions, "sessions", "session", func(s *market.Session) market.SessionID { return s.ID })
+	SessionsOfAccount = ordered(Sessions, 1, "account", text[market.AccountID],
+		func(s *market.Session) (market.AccountID, tuple, bool) {
+			return s.Account, tuple(nil).time(s.Expires), true
+		}).withCounts()
+	EndingSessions = ordered(Sessions, 2, "expiry", all, func(s *market.Session) (All, tuple, bool) {
+		return All{}, tuple(nil).time(s.Expires), true
+	})
+)
+
+// Sellers, each with its own slug; most accounts have none.
+var (
+	Sellers          = newTable(tableSellers, "sellers", "seller", func(s *market.Seller) market.SellerID { return s.ID })
+	SellerBySlug     = unique(Sellers, 1, "slug", func(s *market.Seller) string { return s.Slug })
+	SellersOfAccount = ordered(Sellers, 2, "account", text[market.AccountID],
+		func(s *market.Seller) (market.AccountID, tuple, bool) { return s.Account, nil, s.Account != "" })
+)
+
+// Agents: the public indexes hold published ones only, the most popular first or the
+// newest first.
+var (
+	Agents          = newTable(tableAgents, "agents", "agent", func(a *market.Agent) market.AgentID { return a.ID })
+	AgentBySlug     = unique(Agents, 1, "slug", func(a *market.Agent) string { return a.Slug })
+	AgentByExternal = unique(Agents, 2, "external ID", func(a *market.Agent) string { return a.ExternalID })
+
+	AgentsInCategory = ordered(Agents, 3, "category", text[market.Category],
+		func(a *market.Agent) (market.Category, tuple, bool) {
+			return a.Category, tuple(nil).descending(a.Popularity), a.Visible()
+		}).withCounts()
+	PopularAgents = ordered(Agents, 4, "popularity", all, func(a *market.Agent) (All, tuple, bool) {
+		return All{}, tuple(nil).descending(a.Popularity), a.Visible()
+	}).withCounts()
+	NewestAgents = ordered(Agents, 5, "date", all, func(a *market.Agent) (All, tuple, bool) {
+		return All{}, newestFirst(a.Updated), a.Visible()
+	})
+	AgentsOfSeller = ordered(Agents, 6, "seller", text[market.SellerID],
+		func(a *market.Agent) (market.SellerID, tuple, bool) { return a.Seller, nil, true }).withCounts()
+)
+
+// Blobs that the tenant's records name.
+var Blobs = newTable(tableBlobs, "blobs", "file", func(b *market.Blob) string { return b.SHA256 })
+
+// Carts by the secret in the visitor's cookie; the longest untouched first.
+var (
+	Carts    = newTable(tableCarts, "carts", "cart", func(c *market.Cart) market.CartID { return c.ID })
+	OldCarts = ordered(Carts, 1, "age", all, func(c *market.Cart) (All, tuple, bool) {
+		return All{}, tuple(nil).time(c.Updated), true
+	})
+)
+
+// Checkouts, with those that may still expire by when they do, and purchases, which are
+// the completed ones, by market.EmailKey of their buyer, the newest first.
+var (
+	Checkouts         = newTable(tableCheckouts, "checkouts", "checkout", func(c *market.Checkout) market.CheckoutID { return c.ID })
+	CheckoutByReceipt = unique(Checkouts, 1, "receipt", func(c *market.Checkout) string { return c.Receipt })
+	CheckoutByNumber  = unique(Checkouts, 2, "number", func(c *market.Checkout) string { return c.Number })
+	ExpiringCheckouts = ordered(Checkouts, 3, "expiry", all, func(c *market.Checkout) (All, tuple, bool) {
+		return All{}, tuple(nil).time(c.Expires), c.State == market.CheckoutOpen || c.State == market.CheckoutProcessing
+	})
+	PurchasesOf = ordered(Checkouts, 4, "buyer", text[string], func(c *market.Checkout) (string, tuple, bool) {
+		return market.EmailKey(c.Email), newestFirst(c.Created), c.State == market.CheckoutCompleted
+	}).withCounts()
+)
+
+// Orders of a checkout and of a seller, in the order of their creation; a seller's sales
+// are the paid ones, the newest first.
+var (
+	Orders           = newTable(tableOrders, "orders", "order", func(o *market.Order) market.OrderID { return o.ID })
+	OrdersOfCheckout = ordered(Orders, 1, "checkout", text[market.CheckoutID],
+		func(o *market.Order) (market.CheckoutID, tuple, bool) { return o.Checkout, nil, true })
+	OrdersOfSeller = ordered(Orders, 2, "seller", text[market.SellerID],
+		func(o *market.Order) (market.SellerID, tuple, bool) { return o.Seller, nil, true })
+	SalesOfSeller = ordered(Orders, 3, "sale", text[market.SellerID],
+		func(o *market.Order) (market.SellerID, tuple, bool) {
+			return o.Seller, newestFirst(o.Paid), o.State.Paid()
+		}).withCounts()
+)
+
+// Payments, and those that a provider may still change, oldest first.
+var (
+	Payments         = newTable(tablePayments, "payments", "payment", func(p *market.Payment) market.PaymentID { return p.ID })
+	PaymentOf        = unique(Payments, 1, "checkout", func(p *market.Payment) market.CheckoutID { return p.Checkout })
+	PaymentBySession = unique(Payments, 2, "payment session", func(p *market.Payment) string {
+		if p.Session == "" {
+			return ""
+		}
+		return p.Provider + ":" + p.Session
+	})
+	OpenPayments = ordered(Payments, 3, "open payment", all, func(p *market.Payment) (All, tuple, bool) {
+		return All{}, tuple(nil).time(p.Created), p.State.Open()
+	})
+)
+
+// Events of payment providers that have been dealt with, by provider and ID.
+var Events = newTable(tableEvents, "events", "event", func(e *market.ProviderEvent) string { return e.ID })
+
+// Entitlements, one per paid line.
+var (
+	Entitlements = newTable(tableEntitlements, "entitlements", "entitlement",
+		func(e *market.Entitlement) market.EntitlementID { return e.ID })
+	EntitlementOfLine      = unique(Entitlements, 1, "line", func(e *market.Entitlement) market.LineID { return e.Line })
+	EntitlementsOfCheckout = ordered(Entitlements, 2, "checkout", text[market.CheckoutID],
+		func(e *market.Entitlement) (market.CheckoutID, tuple, bool) { return e.Checkout, nil, true })
+)
+
+// Licenses, found by the hash of their key.
+var (
+	Licenses      = newTable(tableLicenses, "licenses", "license", func(l *market.License) market.LicenseID { return l.ID })
+	LicenseByHash = unique(Licenses, 1, "key", func(l *market.License) string { return l.KeyHash })
+)
+
+// Postings of the ledger, one per cause; Balances are their sums by account and currency.
+var (
+	Postings       = newTable(tablePostings, "postings", "posting", func(p *market.Posting) market.PostingID { return p.ID })
+	PostingByCause = unique(Postings, 1, "cause", func(p *market.Posting) string { return p.Cause })
+	Balances       = newTable(tableBalances, "balances", "balance", func(b *market.Balance) string { return balanceKey(b.Account, b.Amount.Currency) })
+)
+
+// jobs of each kind by when they are due next: queued ones at their time, running ones
+// when their lease ends. Dead ones are only in the index of states.
+var (
+	jobs    = newTable(tableJobs, "jobs", "job", func(j *Job) market.JobID { return j.ID })
+	dueJobs = ordered(jobs, 1, "due time", text[string], func(j *Job) (string, tuple, bool) {
+		return j.Kind, tuple(nil).time(j.Due), j.State != JobDead
+	})
+	jobsInState = ordered(jobs, 2, "state", text[JobState], func(j *Job) (JobState, tuple, bool) {
+		return j.State, nil, true
+	}).withCounts()
+)

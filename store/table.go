@@ -14,7 +14,7 @@ import (
 
 // Table keeps records R under keys K together with their secondary indexes: writing a
 // record writes its index entries and counts in the same transaction, so neither can be
-// forgotten. Tables are declared in tables.go.
+// forgotten. Tables are declared in doc.go.
 type Table[K ~string, R any] struct {
 	id      tableID
 	name    string // plural, for messages and inspection

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// SchemaVersion is the version of keys and records that this binary writes. It moves
+// forward only; an older binary refuses newer data.
+const SchemaVersion = 1
+
+// readMeta reads schema version and node, and writes them into a new database.
+func (db *DB) readMeta(dir string) error {
+	v, err := db.engineValue(keySchema)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return db.initialize(dir)
+	}
+	if len(v) != 4 {
+		return fmt.Errorf("store: the schema version in %s is damaged (%x)", dir, v)
+	}
+	if got := binary.BigEndian.Uint32(v); got != SchemaVersion {
+		return market.Errorf(market.Conflict, "The data in %s has schema version %d, and this souk knows version %d. Use a newer souk for it.",
+			dir, got, SchemaVersion)
+	}
+	v, err = db.engineValue(keyNode)
+	if err != nil {
+		return err
+	}
+	return decode(v, &db.node)
+}
+
+// initialize makes a database of an empty directory. One that holds keys but no schema
+// version is a restore that was never finished.
+func (db *DB) initialize(dir string) error {
+	it, err := db.engine.NewIter(nil)
+	if err != nil {
+		return fmt.Errorf("store: reading %s: %w", dir, err)
+	}
+	empty := !it.First()
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("store: reading %s: %w", dir, err)
+	}
+	if !empty {
+		return market.Errorf(market.Conflict, "The data in %s is from a restore that was not finished. Restore again into a new directory.", dir)
+	}
+	return db.writeMeta(Node{ID: market.NewNodeID(db.opts.Clock()), Created: db.opts.Clock().UTC()})
+}
+
+// writeMeta writes schema version and node. Its caller holds nodeMu or is Open.
+func (db *DB) writeMeta(n Node) error {
+	b := db.engine.NewBatch()
+	defer b.Close()
+	if err := setMeta(b, n); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return fmt.Errorf("store: writing the node record: %w", err)
+	}
+	db.node = n
+	return nil
+}
+
+func setMeta(b *pebble.Batch, n Node) error {
+	v, err := encode(n)
+	if err != nil {
+		return err
+	}
+	if err := b.Set(keySchema, binary.BigEndian.AppendUint32(nil, SchemaVersion), nil); err != nil {
+		return fmt.Errorf("store: writing the schema version: %w", err)
+	}
+	if err := b.Set(keyNode, v, nil); err != nil {
+		return fmt.Errorf("store: writing the node record: %w", err)
+	}
+	return nil
+}
