@@ -58,6 +58,8 @@ type DB struct {
 	last      LSN
 	lastChain Chain
 	lastTime  time.Time
+	own       writes
+	frontier  frontier
 
 	committed atomic.Uint64 // last, for readers
 	durable   atomic.Uint64
@@ -117,6 +119,7 @@ func Open(o Options) (*DB, error) {
 		damage:    damage{log: o.Logger},
 		durableCh: make(chan struct{}),
 		retained:  map[string]LSN{},
+		frontier:  frontier{},
 	}
 	db.writer <- struct{}{}
 	if err := db.open(); err != nil {

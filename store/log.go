@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -147,28 +145,6 @@ func nextChain(prev Chain, lsn LSN, class Class, at time.Time, repr []byte) (nex
 	h.Write(repr)
 	copy(next[:], h.Sum(nil))
 	return next
-}
-
-// changedKeys lists the keys that a batch writes, sorted, each once. Anything but sets
-// and deletes is a bug: nothing else can be replicated as a change file.
-func changedKeys(b *pebble.Batch) ([][]byte, error) {
-	keys := make([][]byte, 0, b.Count())
-	r := b.Reader()
-	for {
-		kind, key, _, ok, err := r.Next()
-		if err != nil {
-			return nil, fmt.Errorf("store: reading a batch: %w", err)
-		}
-		if !ok {
-			break
-		}
-		if kind != pebble.InternalKeyKindSet && kind != pebble.InternalKeyKindDelete {
-			return nil, fmt.Errorf("store: a transaction wrote a key of kind %v", kind)
-		}
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, bytes.Compare)
-	return slices.CompactFunc(keys, bytes.Equal), nil
 }
 
 // Feed yields the durable changes after an LSN in order, and waits for new ones until

@@ -75,7 +75,7 @@ func (t *Table[K, R]) Insert(tx *Tx, rec *R) error {
 	if err != nil {
 		return err
 	}
-	taken, err := tx.has(key)
+	taken, err := tx.taken(key)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (t *Table[K, R]) Put(tx *Tx, rec *R) error {
 		return err
 	}
 	var old R
-	found, err := tx.load(key, &old)
+	found, err := tx.loadNew(key, &old)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (t *Table[K, R]) refuseTaken(tx *Tx, old, rec *R) error {
 				continue
 			}
 		}
-		taken, err := tx.has(t.entryKey(&tx.reader, ix, parts, t.key(rec)))
+		taken, err := tx.taken(t.entryKey(&tx.reader, ix, parts, t.key(rec)))
 		if err != nil {
 			return err
 		}
@@ -426,7 +426,8 @@ func (s scanned) decode(v any) error {
 	return decode(s.bytes, v)
 }
 
-// scan yields keys and values of [lower, upper) in order. After an error it ends.
+// scan yields keys and values of [lower, upper) in order: those of the moment when it
+// begins, a transaction's own writes among them. After an error it ends.
 func (r *reader) scan(lower, upper []byte) iter.Seq2[[]byte, scanned] {
 	return func(yield func([]byte, scanned) bool) {
 		it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
@@ -435,7 +436,22 @@ func (r *reader) scan(lower, upper []byte) iter.Seq2[[]byte, scanned] {
 			return
 		}
 		defer it.Close()
-		for ok := it.First(); ok; ok = it.Next() {
+		var own []write
+		if r.own != nil {
+			own = r.own.between(lower, upper)
+		}
+		for stored := it.First(); stored || len(own) > 0; {
+			if len(own) > 0 && (!stored || bytes.Compare(own[0].key, it.Key()) <= 0) {
+				w := own[0]
+				own = own[1:]
+				if stored && bytes.Equal(w.key, it.Key()) {
+					stored = it.Next()
+				}
+				if !w.deleted && !yield(w.key, scanned{bytes: w.value}) {
+					return
+				}
+				continue
+			}
 			v, err := it.ValueAndErr()
 			if err != nil {
 				yield(nil, scanned{err: fmt.Errorf("store: scanning: %w", err)})
@@ -444,6 +460,7 @@ func (r *reader) scan(lower, upper []byte) iter.Seq2[[]byte, scanned] {
 			if !yield(it.Key(), scanned{bytes: v}) {
 				return
 			}
+			stored = it.Next()
 		}
 		if err := it.Error(); err != nil {
 			yield(nil, scanned{err: fmt.Errorf("store: scanning: %w", err)})

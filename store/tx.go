@@ -1,13 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -69,7 +68,8 @@ type Reader interface {
 
 type reader struct {
 	from   pebble.Reader
-	prefix tuple // of the tenant
+	own    *writes // of a Tx, over what is in from; nil otherwise
+	prefix tuple   // of the tenant
 	tenant market.TenantID
 	now    time.Time
 }
@@ -82,47 +82,56 @@ func (r *reader) Now() time.Time { return r.now }
 // Tenant is whose records the transaction sees.
 func (r *reader) Tenant() market.TenantID { return r.tenant }
 
+// table begins a key of a table.
 func (r *reader) table(id tableID, kind byte) tuple {
-	t := append(make(tuple, 0, len(r.prefix)+48), r.prefix...)
-	return append(t, byte(id), kind)
+	var t tuple
+	if r.own != nil {
+		t = r.own.take(keySpace)
+	} else {
+		t = make(tuple, 0, len(r.prefix)+48)
+	}
+	return append(append(t, r.prefix...), byte(id), kind)
+}
+
+// read calls use with what is stored at a key, and reports whether anything is. The
+// value is valid inside use only.
+func (r *reader) read(key []byte, use func(v []byte) error) (found bool, err error) {
+	if r.own != nil {
+		if w := r.own.find(key); w != nil {
+			if w.deleted {
+				return false, nil
+			}
+			return true, use(w.value)
+		}
+	}
+	v, closer, err := r.from.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store: reading %s: %w", Key(key), err)
+	}
+	defer closer.Close()
+	return true, use(v)
 }
 
 // has reports whether anything is stored at a key.
 func (r *reader) has(key []byte) (bool, error) {
-	_, closer, err := r.from.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("store: reading %s: %w", Key(key), err)
-	}
-	return true, closer.Close()
+	return r.read(key, func([]byte) error { return nil })
 }
 
 // value returns what is stored at a key, nil when nothing is.
-func (r *reader) value(key []byte) ([]byte, error) {
-	v, closer, err := r.from.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("store: reading %s: %w", Key(key), err)
-	}
-	defer closer.Close()
-	return append([]byte{}, v...), nil
+func (r *reader) value(key []byte) (value []byte, err error) {
+	_, err = r.read(key, func(v []byte) error {
+		value = append([]byte{}, v...)
+		return nil
+	})
+	return value, err
 }
 
 // load decodes what is stored at a key into record; false when nothing is.
 func (r *reader) load(key []byte, record any) (bool, error) {
-	v, closer, err := r.from.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("store: reading %s: %w", Key(key), err)
-	}
-	defer closer.Close()
-	return true, decode(v, record)
+	return r.read(key, func(v []byte) error { return decode(v, record) })
 }
 
 // ReadTx is a consistent view of a tenant's records at one moment. It is valid inside
@@ -132,46 +141,41 @@ type ReadTx struct{ reader }
 // Tx is a transaction: it reads its own writes. It is valid inside Update's function only.
 type Tx struct {
 	reader
-	batch  *pebble.Batch
-	bytes  int
-	counts map[string]int64 // by key, what is still to be added to the counts of indexes
-	result []byte
-	failed error // of the first write that couldn't be made; the transaction can't be committed
+	frontier frontier
+	bytes    int
+	result   []byte
+	failed   error // of the first write that couldn't be made; the transaction can't be committed
 }
 
 // SetResult sets the small value that Update returns, and returns again to whoever
 // repeats the operation.
 func (tx *Tx) SetResult(b []byte) { tx.result = b }
 
-// put writes a value. After an error the transaction can't be committed any more, even
-// by a function that ignores it: half of a record's entries may be missing.
-func (tx *Tx) put(key, value []byte) error {
+// put writes a value. Key and value must not change until the transaction ends. After an
+// error the transaction can't be committed any more, even by a function that ignores it:
+// half of a record's entries may be missing.
+func (tx *Tx) put(key, value []byte) error { return tx.write(key, value, false) }
+
+// delete is to a key what put is to a value.
+func (tx *Tx) delete(key []byte) error { return tx.write(key, nil, true) }
+
+func (tx *Tx) write(key, value []byte, deleted bool) error {
 	if err := tx.count(key, value); err != nil {
 		return tx.fail(err)
 	}
-	if err := tx.batch.Set(key, value, nil); err != nil {
-		return tx.fail(fmt.Errorf("store: writing %s: %w", Key(key), err))
-	}
-	return nil
-}
-
-// delete is to a key what put is to a value.
-func (tx *Tx) delete(key []byte) error {
-	if err := tx.count(key, nil); err != nil {
-		return tx.fail(err)
-	}
-	if err := tx.batch.Delete(key, nil); err != nil {
-		return tx.fail(fmt.Errorf("store: deleting %s: %w", Key(key), err))
-	}
+	tx.own.add(key, value, deleted)
 	return nil
 }
 
 // addCount adds to a count, which is written once a transaction.
 func (tx *Tx) addCount(key []byte, delta int64) {
-	if tx.counts == nil {
-		tx.counts = map[string]int64{}
+	for i := range tx.own.counts {
+		if c := &tx.own.counts[i]; bytes.Equal(c.key, key) {
+			c.delta += delta
+			return
+		}
 	}
-	tx.counts[string(key)] += delta
+	tx.own.counts = append(tx.own.counts, countChange{key, delta})
 }
 
 // settleCounts writes the counts that a transaction has changed. It comes before every
@@ -181,29 +185,28 @@ func settleCounts(r Reader) error {
 	if !ok {
 		return nil
 	}
-	for _, key := range slices.Sorted(maps.Keys(tx.counts)) {
-		if err := tx.writeCount([]byte(key), tx.counts[key]); err != nil {
+	for _, c := range tx.own.counts {
+		if err := tx.writeCount(c); err != nil {
 			return err
 		}
 	}
-	clear(tx.counts)
+	tx.own.counts = tx.own.counts[:0]
 	return nil
 }
 
 // writeCount adds to a stored count. A count of 0 isn't stored.
-func (tx *Tx) writeCount(key []byte, delta int64) error {
-	if delta == 0 {
+func (tx *Tx) writeCount(c countChange) error {
+	if c.delta == 0 {
 		return nil
 	}
-	v, err := tx.value(key)
-	if err != nil {
+	n := c.delta
+	if _, err := tx.read(c.key, func(v []byte) error { n += countIn(v); return nil }); err != nil {
 		return err
 	}
-	n := countIn(v) + delta
 	if n == 0 {
-		return tx.delete(key)
+		return tx.delete(c.key)
 	}
-	return tx.put(key, binary.AppendVarint(nil, n))
+	return tx.put(c.key, binary.AppendVarint(tx.own.take(binary.MaxVarintLen64), n))
 }
 
 func (tx *Tx) fail(err error) error {
@@ -220,7 +223,7 @@ func (tx *Tx) count(key, value []byte) error {
 		return market.Errorf(market.TooLarge, "A key of %d bytes is over the limit of %d.", len(key), MaxKey)
 	case len(value) > MaxValue:
 		return market.Errorf(market.TooLarge, "A record of %d bytes is over the limit of %d.", len(value), MaxValue)
-	case tx.batch.Count() >= MaxWrites:
+	case len(tx.own.entries) >= MaxWrites:
 		return market.Errorf(market.TooLarge, "One transaction can't write more than %d keys.", MaxWrites)
 	case tx.bytes > MaxBytes:
 		return market.Errorf(market.TooLarge, "One transaction can't write more than %d bytes.", MaxBytes)
@@ -331,46 +334,41 @@ func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn 
 	return res, db.faults.afterCommit(op)
 }
 
-// commit runs fn and applies its batch to memory and log, as the writer; it gives up
+// commit runs fn and applies what it wrote to memory and log, as the writer; it gives up
 // the writer's token. The batch it returns is applied, and is still to be waited for
 // and closed; it is nil when there is nothing to wait for.
 func (db *DB) commit(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Result, batch *pebble.Batch, err error) {
 	defer db.yield()
+	defer db.own.reset()
 	if err := db.disk.refuse(); err != nil {
 		return Result{}, nil, err
 	}
 	for range db.faults.runs() {
-		if batch != nil {
-			batch.Close()
-		}
-		batch = db.engine.NewIndexedBatch()
-		if res, err = db.run(tenant, op, batch, fn); err != nil {
-			batch.Close()
+		db.own.reset()
+		if res, err = db.run(tenant, op, fn); err != nil {
 			return Result{}, nil, err
 		}
 	}
-	if batch.Empty() {
-		return res, nil, batch.Close()
+	if len(db.own.entries) == 0 {
+		return res, nil, nil
 	}
-	if err := db.apply(batch, &res, op.Class); err != nil {
-		batch.Close()
-		return Result{}, nil, err
-	}
-	return res, batch, nil
+	batch, err = db.apply(op.Class)
+	res.LSN = db.last
+	return res, batch, err
 }
 
-// run fills the batch with what fn writes. res.LSN is the last commit's.
-func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx *Tx) error) (res Result, err error) {
+// run collects what fn writes in db.own. res.LSN is the last commit's.
+func (db *DB) run(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("store: panic in a transaction: %v\n%s", p, debug.Stack())
 		}
 	}()
 	started := time.Now()
-	tx := &Tx{batch: batch, reader: reader{from: batch, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
-	defer func() { tx.from, tx.batch = nil, nil }() // batches are used again: a late write would go into another's
+	tx := &Tx{frontier: db.frontier, reader: reader{from: db.engine, own: &db.own, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	defer func() { tx.from, tx.own = nil, nil }() // the writes are used again: a late one would go into another's
 	if op.ID != "" {
-		done, err := ops.Load(tx, op.ID)
+		done, err := tx.operation(op.ID)
 		if err == nil {
 			return Result{LSN: db.last, Value: done.Result, Repeated: true}, nil
 		}
@@ -391,45 +389,45 @@ func (db *DB) run(tenant market.TenantID, op Op, batch *pebble.Batch, fn func(tx
 		return Result{}, fmt.Errorf("%w: it ran for %v, over the limit of %v", ErrTimeLimit, spent, MaxTime)
 	}
 	if op.ID != "" {
-		done := opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result}
-		if err := ops.Insert(tx, &done); err != nil {
+		if err := tx.keepOperation(opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result}); err != nil {
 			return Result{}, err
 		}
 	}
 	return Result{LSN: db.last, Value: tx.result}, nil
 }
 
-// apply gives the batch its LSN and log entry and applies it to memory and log buffer.
-// Readers see it from now on; it is durable after batch.SyncWait.
-func (db *DB) apply(batch *pebble.Batch, res *Result, class Class) error {
+// apply makes a commit of what db.own holds: it gives it its LSN and log entry and
+// applies it to memory and the log's buffer. Readers see it from now on; it is durable
+// after the batch's SyncWait.
+func (db *DB) apply(class Class) (*pebble.Batch, error) {
 	const reprHeader = 12 // Pebble's sequence number and count, which a restore changes
 	lsn, at := db.last+1, db.now()
 	if at.Before(db.lastTime) { // commit times never go back, whatever the clock does
 		at = db.lastTime
 	}
-	keys, err := changedKeys(batch)
-	if err != nil {
-		return err
-	}
-	chain := nextChain(db.lastChain, lsn, class, at, batch.Repr()[reprHeader:])
+	keys := db.own.keys()
 	size := 64
 	for _, k := range keys {
 		size += len(k) + 4
 	}
-	entry := appendLogEntry(make([]byte, 0, size), class, at, chain, keys)
-	writes := batch.Count()
+	batch, err := db.own.batch(db.engine, size)
+	if err != nil {
+		return nil, fmt.Errorf("store: writing commit %d: %w", lsn, err)
+	}
+	chain := nextChain(db.lastChain, lsn, class, at, batch.Repr()[reprHeader:])
+	entry := appendLogEntry(db.own.take(size), class, at, chain, keys)
 	if err := batch.Set(logKey(lsn), entry, nil); err != nil {
-		return fmt.Errorf("store: writing the change log: %w", err)
+		batch.Close()
+		return nil, fmt.Errorf("store: writing the change log: %w", err)
 	}
 	if err := db.engine.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
 		err = fmt.Errorf("store: applying commit %d: %w", lsn, err)
 		db.opts.Fatal(err)
-		return err
+		return nil, err
 	}
 	db.last, db.lastChain, db.lastTime = lsn, chain, at
 	db.committed.Store(uint64(lsn))
 	db.commits.Add(1)
-	db.writes.Add(uint64(writes))
-	res.LSN = lsn
-	return nil
+	db.writes.Add(uint64(len(keys)))
+	return batch, nil
 }
