@@ -146,6 +146,10 @@ func (c *checker) checkKeys(snap *Snapshot) ([]market.TenantID, error) {
 		if !c.step() {
 			return nil, c.ctx.Err()
 		}
+		if bytes.Equal(kv.Key, keyDataVersion) {
+			c.checkDataVersion(kv.Value)
+			continue
+		}
 		tenant, id, kind, _, ok := kv.Key.parse()
 		var table anyTable
 		if ok {
@@ -161,6 +165,12 @@ func (c *checker) checkKeys(snap *Snapshot) ([]market.TenantID, error) {
 		tenants[tenant] = true
 	}
 	return slices.Sorted(maps.Keys(tenants)), nil
+}
+
+func (c *checker) checkDataVersion(v []byte) {
+	if !bytes.Equal(v, dataVersion()) {
+		c.report.problem("The data says that its schema version is %x instead of %x.", v, dataVersion())
+	}
 }
 
 func (t *Table[K, R]) tableName() string    { return t.name }

@@ -134,9 +134,11 @@ var breakages = map[string]struct {
 	do   breakage
 	want []string
 }{
-	"log entry missing":  {raw(logKey(2), nil), []string{"The change log jumps from 1 to 3."}},
-	"log entry damaged":  {raw(logKey(2), []byte{9}), []string{"store: change log entry 2 is damaged."}},
-	"log without end":    {raw(logKey(3), nil), []string{"The change log ends at 2 instead of 3."}},
+	"log entry missing":       {raw(logKey(2), nil), []string{"The change log jumps from 1 to 3."}},
+	"log entry damaged":       {raw(logKey(2), []byte{9}), []string{"store: change log entry 2 is damaged."}},
+	"log without end":         {raw(logKey(3), nil), []string{"The change log ends at 2 instead of 3."}},
+	"data of another version": {raw(keyDataVersion, []byte{9}), []string{"The data says that its schema version is 09 instead of 00000002."}},
+
 	"key of no tenant":   {raw([]byte{spaceTenant, 200}, []byte{1}), []string{"The key 01c8 belongs to no table."}},
 	"key of no table":    {raw(keyOf(99, recordKeys, texts("x")), []byte{1}), []string{"The key ten_main/table 99/0/x belongs to no table."}},
 	"key of no index":    {raw(keyOf(tableAgents, 77, texts("x")), []byte{1}), []string{"The key ten_main/agents/77/x belongs to no index"}},

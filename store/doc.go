@@ -29,9 +29,11 @@
 //
 // Texts in keys are length-prefixed (uvarint) and numbers are eight bytes, big-endian.
 //
-//	00 'v'                                   schema version, four bytes
+//	00 'v'                                   schema version of the directory, four bytes
 //	00 'n'                                   Node, CBOR
 //	00 'l' LSN                               change-log entry (log.go)
+//	01 00 'v'                                schema version of the data, four bytes; 00 is the
+//	                                         name of no tenant (schema.go)
 //	01 tenant table 00 key                   record, CBOR
 //	01 tenant table n parts key              entry of index n: the record's key; a unique
 //	                                         index has no key at the end
@@ -78,11 +80,8 @@ func text[S ~string](s S) tuple { return tuple(nil).text(string(s)) }
 
 func newestFirst(at time.Time) tuple { return tuple(nil).descending(max(at.UnixMilli(), 0)) }
 
-// ops holds the operations done, by ID; the oldest first, to be forgotten.
-var (
-	ops    = newTable(tableOps, "ops", "operation", func(o *opRecord) string { return o.ID })
-	oldOps = ordered(ops, 1, "age", all, func(o *opRecord) (All, tuple, bool) { return All{}, tuple(nil).time(o.At), true })
-)
+// ops holds the operations done, by ID. Index 1, by age, went away with schema version 2.
+var ops = newTable(tableOps, "ops", "operation", func(o *opRecord) string { return o.ID })
 
 // Accounts, each with its own address.
 var (

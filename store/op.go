@@ -6,23 +6,28 @@ import (
 	"github.com/souk-market/souk/internal/market"
 )
 
-// PruneOps forgets operations done before a time, at most n of them, the oldest first,
-// and reports how many it forgot.
-func PruneOps(tx *Tx, before time.Time, n int) (int, error) {
-	pruned := 0
-	for row, err := range oldOps.Scan(tx, All{}, "") {
+// PruneOps looks at up to n operations after the one with the ID after ("" for the
+// first), and forgets those done before a time. It reports how many it forgot and where
+// to go on: the ID of the last one looked at, "" when there are no more.
+func PruneOps(tx *Tx, before time.Time, after string, n int) (forgotten int, next string, err error) {
+	looked := 0
+	for op, err := range ops.All(tx, after) {
 		if err != nil {
-			return pruned, err
+			return forgotten, next, err
 		}
-		if pruned == n || !row.Record.At.Before(before) {
-			break
+		if looked == n {
+			return forgotten, next, nil
 		}
-		if err := ops.Delete(tx, row.Record.ID); err != nil {
-			return pruned, err
+		looked, next = looked+1, op.ID
+		if !op.At.Before(before) {
+			continue
 		}
-		pruned++
+		if err := ops.Delete(tx, op.ID); err != nil {
+			return forgotten, next, err
+		}
+		forgotten++
 	}
-	return pruned, nil
+	return forgotten, "", nil
 }
 
 // operation returns the record of an operation done, or NotFound.

@@ -43,7 +43,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	rawSet(t, db, keySchema, binary.BigEndian.AppendUint32(nil, SchemaVersion+1))
 	disk.close(db)
 	_, err := Open(disk.opts)
-	wantSentence(t, err, market.Conflict, "db", "schema version 2", "knows version 1", "newer souk")
+	wantSentence(t, err, market.Conflict, "db", "schema version 3", "knows version 2", "newer souk")
 }
 
 func TestDamagedSchemaIsRefused(t *testing.T) {

@@ -10,7 +10,23 @@ import (
 
 // SchemaVersion is the version of keys and records that this binary writes. It moves
 // forward only; an older binary refuses newer data.
-const SchemaVersion = 1
+//
+// It is kept twice. The directory's version says which binary may open this directory;
+// it isn't replicated. The data's version says in which form the data is; it is part of
+// the data, so that it is in the change log, the chain, the digest and every replica. It
+// is written with the first commit, and by each migration. Data without it is of version
+// 1, which knew of no such key.
+const SchemaVersion = 2
+
+// keyDataVersion holds the data's version, four bytes. It is a key of the tenant without
+// a name, which checkTenant refuses to everybody.
+var keyDataVersion = []byte{spaceTenant, 0, 'v'}
+
+// dataVersion is what keyDataVersion holds in data of this binary. The first commit of a
+// new database carries it.
+func dataVersion() []byte { return versionBytes(SchemaVersion) }
+
+func versionBytes(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
 // readMeta reads schema version and node, and writes them into a new database.
 func (db *DB) readMeta(dir string) error {
@@ -71,7 +87,7 @@ func setMeta(b *pebble.Batch, n Node) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Set(keySchema, binary.BigEndian.AppendUint32(nil, SchemaVersion), nil); err != nil {
+	if err := b.Set(keySchema, versionBytes(SchemaVersion), nil); err != nil {
 		return fmt.Errorf("store: writing the schema version: %w", err)
 	}
 	if err := b.Set(keyNode, v, nil); err != nil {

@@ -18,7 +18,7 @@ import (
 const (
 	MaxKey    = 1 << 10         // bytes
 	MaxValue  = 64 << 10        // bytes
-	MaxWrites = 1_000           // keys written, index entries and two for the operation's ID included
+	MaxWrites = 1_000           // keys written, index entries and the operation's ID included
 	MaxBytes  = 4 << 20         // keys and values of a transaction
 	MaxTime   = 2 * time.Second // that fn may run
 )

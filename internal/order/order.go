@@ -11,6 +11,7 @@ package order
 
 import (
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/souk-market/souk/internal/blob"
@@ -32,10 +33,15 @@ type Config struct {
 }
 
 // Shop is the selling side of one marketplace.
-type Shop struct{ Config }
+type Shop struct {
+	Config
+
+	pruneMu  sync.Mutex
+	prunedTo string // where pruneOps goes on
+}
 
 // New returns a Shop. All fields of c are needed.
-func New(c Config) *Shop { return &Shop{c} }
+func New(c Config) *Shop { return &Shop{Config: c} }
 
 const (
 	// checkoutLife is how long a checkout can be paid. Stripe takes 30 minutes to 24

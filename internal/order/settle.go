@@ -335,10 +335,29 @@ func (s *Shop) reconcile(ctx context.Context, p *market.Payment) error {
 	return err
 }
 
+// Of the operations, so many are looked at in one transaction, and in one run at most.
+const (
+	opsAtOnce = store.MaxWrites
+	opsPerRun = 20 * opsAtOnce
+)
+
+// pruneOps forgets operations that nobody repeats any more. It goes on where the run
+// before ended, so that in time it comes by all of them.
 func (s *Shop) pruneOps(ctx context.Context) error {
-	_, err := s.Store.Update(ctx, s.Tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) error {
-		_, err := store.PruneOps(tx, tx.Now().Add(-store.OpKept), 200)
-		return err
-	})
-	return err
+	s.pruneMu.Lock()
+	defer s.pruneMu.Unlock()
+	for range opsPerRun / opsAtOnce {
+		var next string
+		_, err := s.Store.Update(ctx, s.Tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) (err error) {
+			_, next, err = store.PruneOps(tx, tx.Now().Add(-store.OpKept), s.prunedTo, opsAtOnce)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if s.prunedTo = next; next == "" {
+			return nil
+		}
+	}
+	return nil
 }
