@@ -1,6 +1,7 @@
 package market
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 	"time"
@@ -28,12 +29,10 @@ func PostingsBefore(t time.Time) PostingID {
 	if t.UnixMilli() <= 0 {
 		return ""
 	}
-	var raw [16]byte
-	for i := range raw {
-		raw[i] = 0xff
-	}
-	binary.BigEndian.PutUint64(raw[:8], uint64(t.UnixMilli()-1)<<16|0xffff)
-	return PostingID(encodeID(postingPrefix, raw))
+	// The time stands behind two zero bits; all bits behind it are ones.
+	padded := bytes.Repeat([]byte{0xff}, 20)
+	binary.BigEndian.PutUint64(padded, uint64(t.UnixMilli()-1)<<14|1<<14-1)
+	return PostingID(postingPrefix + "_" + crockford.EncodeToString(padded)[:idDigits])
 }
 
 const (
