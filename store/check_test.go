@@ -14,10 +14,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/souk-market/souk/internal/market"
 )
+
+// pst1 is the posting of ord_1, and pst2 and pst3 are others of the same time.
+var pst1, pst2, pst3 = market.NewPostingID(newClock().now), market.NewPostingID(newClock().now), market.NewPostingID(newClock().now)
 
 // openShop opens a database with everything that Check looks at: a paid checkout with
 // a licence (chk_1), one that waits for its payment (chk_2), and a free one (chk_3).
@@ -37,7 +41,7 @@ func openShop(t *testing.T) *DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	posting.ID = "pst_1"
+	posting.ID = pst1
 	const key = "SOUK-0000-1111-2222-3333-4444-5555-6666"
 	update(t, db, Op{ID: "stock"}, func(tx *Tx) error {
 		errs := []error{
@@ -159,28 +163,30 @@ var breakages = map[string]struct {
 	"count missing":  {raw(keyOf(tableAgents, countOf|4, nil), nil), []string{"The count ten_main/agents/132/ is missing; it should be 2."}},
 	"count too many": {raw(keyOf(tableAgents, countOf|6, texts("sel_9")), []byte{2}), []string{"The count ten_main/agents/134/sel_9 is 1, and the records make 0."}},
 
-	"posting unbalanced": {edit(Postings, "pst_1", func(p *market.Posting) { p.Entries[0].Amount.Amount++ }),
-		[]string{"posting pst_1 doesn't balance: 0.01 USD is left over.", "Posting pst_1 brings in 10.01 USD, and order ord_1 is for 10.00 USD.", "The balance of assets:provider:sandbox is 10.00 USD, and its entries add up to 10.01 USD."}},
+	"posting unbalanced": {edit(postings, pst1, func(p *market.Posting) { p.Entries[0].Amount.Amount++ }),
+		[]string{fmt.Sprintf("posting %s doesn't balance: 0.01 USD is left over.", pst1), fmt.Sprintf("Posting %s brings in 10.01 USD, and order ord_1 is for 10.00 USD.", pst1), "The balance of assets:provider:sandbox is 10.00 USD, and its entries add up to 10.01 USD."}},
+	"posting of another time": {edit(postings, pst1, func(p *market.Posting) { p.At = p.At.Add(-time.Hour) }),
+		[]string{fmt.Sprintf("the ID of posting %s isn't one of its time, ", pst1)}},
 	"posting too large": {func(t *testing.T, db *DB) {
-		for i, id := range []market.PostingID{"pst_8", "pst_9"} {
-			insert(Postings, market.Posting{ID: id, Cause: fmt.Sprint("gift:", i), Entries: []market.Entry{{Account: "a", Amount: dollars(1<<53 - 1)}, {Account: "b", Amount: dollars(-1<<53 + 1)}}})(t, db)
+		for i, id := range []market.PostingID{pst2, pst3} {
+			insert(postings, market.Posting{ID: id, At: newClock().now, Cause: fmt.Sprint("gift:", i), Entries: []market.Entry{{Account: "a", Amount: dollars(1<<53 - 1)}, {Account: "b", Amount: dollars(-1<<53 + 1)}}})(t, db)
 		}
 	}, []string{"The sum of balance a USD can't be made", "The sum of balance b USD can't be made", "The balance a USD is missing", "The balance b USD is missing"}},
 	"posting of no order": {func(t *testing.T, db *DB) {
 		update(t, db, Op{}, func(tx *Tx) error {
-			return Post(tx, &market.Posting{ID: "pst_9", Cause: "sale:ord_9", Entries: []market.Entry{{Account: "a", Amount: dollars(1)}, {Account: "b", Amount: dollars(-1)}}})
+			return Post(tx, &market.Posting{ID: pst2, At: newClock().now, Cause: "sale:ord_9", Entries: []market.Entry{{Account: "a", Amount: dollars(1)}, {Account: "b", Amount: dollars(-1)}}})
 		})
-	}, []string{"Posting pst_9 is for order ord_9, which isn't there."}},
+	}, []string{fmt.Sprintf("Posting %s is for order ord_9, which isn't there.", pst2)}},
 	"posting over less": {func(t *testing.T, db *DB) {
-		edit(Postings, "pst_1", func(p *market.Posting) {
+		edit(postings, pst1, func(p *market.Posting) {
 			p.Entries[0].Amount.Amount, p.Entries[1].Amount.Amount = 900, -800
 		})(t, db)
-		edit(Balances, "assets:provider:sandbox USD", func(b *market.Balance) { b.Amount.Amount = 900 })(t, db)
-		edit(Balances, "liabilities:seller:sel_1 USD", func(b *market.Balance) { b.Amount.Amount = -800 })(t, db)
-	}, []string{"Posting pst_1 brings in 9.00 USD, and order ord_1 is for 10.00 USD."}},
-	"balance wrong": {edit(Balances, "income:commission USD", func(b *market.Balance) { b.Amount.Amount++ }),
+		edit(balances, "assets:provider:sandbox USD", func(b *market.Balance) { b.Amount.Amount = 900 })(t, db)
+		edit(balances, "liabilities:seller:sel_1 USD", func(b *market.Balance) { b.Amount.Amount = -800 })(t, db)
+	}, []string{fmt.Sprintf("Posting %s brings in 9.00 USD, and order ord_1 is for 10.00 USD.", pst1)}},
+	"balance wrong": {edit(balances, "income:commission USD", func(b *market.Balance) { b.Amount.Amount++ }),
 		[]string{"The balance of income:commission is -0.99 USD, and its entries add up to -1.00 USD."}},
-	"balance missing": {remove(Balances, "income:commission USD"),
+	"balance missing": {remove(balances, "income:commission USD"),
 		[]string{"The balance income:commission USD is missing; its entries add up to -1.00 USD."}},
 
 	"order of a checkout missing": {edit(Checkouts, "chk_2", func(c *market.Checkout) { c.Orders = append(c.Orders, "ord_9") }),
@@ -213,9 +219,9 @@ var breakages = map[string]struct {
 		o.Lines = append(o.Lines, l)
 	}), []string{"The sum of order ord_2 can't be made: 5.00 USD and 0.00 EUR"}},
 	"order without posting": {func(t *testing.T, db *DB) {
-		remove(Postings, "pst_1")(t, db)
+		remove(postings, pst1)(t, db)
 		for _, b := range []string{"assets:provider:sandbox USD", "liabilities:seller:sel_1 USD", "income:commission USD"} {
-			remove(Balances, b)(t, db)
+			remove(balances, b)(t, db)
 		}
 	}, []string{"Order ord_1 is fulfilled for 10.00 USD; that it has a posting is false."}},
 	"order not named": {insert(Orders, market.Order{ID: "ord_4", Checkout: "chk_2", State: market.OrderPendingPayment}),

@@ -8,8 +8,8 @@ import (
 )
 
 // checkMarket verifies what records say of each other:
-//   - every posting balances, and balances are the sums of entries; a sale's posting
-//     names a paid order, and brings in that order's total;
+//   - every posting balances and has an ID of its time, and balances are the sums of
+//     entries; a sale's posting names a paid order, and brings in that order's total;
 //   - an order's total is the sum of its lines, a checkout's the sum of its orders, and
 //     a payment's amount its checkout's total; each of them names the others back;
 //   - the orders of a checkout are paid exactly when its payment is captured (or there
@@ -75,8 +75,11 @@ const salePrefix = "sale:"
 
 func (c *checker) checkLedger(tx *ReadTx) {
 	sums := map[string]market.Money{}
-	for p := range recordsOf(c, tx, Postings) {
+	for p := range recordsOf(c, tx, postings) {
 		if err := p.Balanced(); err != nil {
+			c.report.problem("%v.", err)
+		}
+		if err := p.Dated(); err != nil {
 			c.report.problem("%v.", err)
 		}
 		for _, e := range p.Entries {
@@ -89,7 +92,7 @@ func (c *checker) checkLedger(tx *ReadTx) {
 			c.checkSale(tx, &p, market.OrderID(id))
 		}
 	}
-	for b := range recordsOf(c, tx, Balances) {
+	for b := range recordsOf(c, tx, balances) {
 		k := balanceKey(b.Account, b.Amount.Currency)
 		if sums[k].Amount != b.Amount.Amount {
 			c.report.problem("The balance of %s is %s, and its entries add up to %s.", b.Account, b.Amount, sums[k])

@@ -203,11 +203,12 @@ var (
 	LicenseByHash = unique(Licenses, 1, "key", func(l *market.License) string { return l.KeyHash })
 )
 
-// Postings of the ledger, one per cause; Balances are their sums by account and currency.
+// postings of the ledger, one per cause, and balances, their sums by account and
+// currency. Both are written by Post alone, and read as Postings and Balances (ledger.go).
 var (
-	Postings       = newTable(tablePostings, "postings", "posting", func(p *market.Posting) market.PostingID { return p.ID })
-	PostingByCause = unique(Postings, 1, "cause", func(p *market.Posting) string { return p.Cause })
-	Balances       = newTable(tableBalances, "balances", "balance", func(b *market.Balance) string { return balanceKey(b.Account, b.Amount.Currency) })
+	postings       = newTable(tablePostings, "postings", "posting", func(p *market.Posting) market.PostingID { return p.ID })
+	PostingByCause = unique(postings, 1, "cause", func(p *market.Posting) string { return p.Cause })
+	balances       = newTable(tableBalances, "balances", "balance", func(b *market.Balance) string { return balanceKey(b.Account, b.Amount.Currency) })
 )
 
 // jobs of each kind by when they are due next: queued ones at their time, running ones
