@@ -32,13 +32,14 @@ var table = map[string]int{
 	"internal/monitor":   3,
 
 	// Mechanisms.
-	"store":          2,
-	"views":          2,
-	"payments":       2,
-	"internal/mail":  2,
-	"internal/blob":  2,
-	"internal/media": 2,
-	"internal/edge":  2,
+	"store":            2,
+	"views":            2,
+	"payments":         2,
+	"internal/mail":    2,
+	"internal/blob":    2,
+	"internal/media":   2,
+	"internal/edge":    2,
+	"internal/control": 2,
 
 	"internal/market":  1,
 	"internal/testenv": 1,
