@@ -31,7 +31,7 @@ func PostingsBefore(t time.Time) PostingID {
 	}
 	// The time stands behind two zero bits; all bits behind it are ones.
 	padded := bytes.Repeat([]byte{0xff}, 20)
-	binary.BigEndian.PutUint64(padded, uint64(t.UnixMilli()-1)<<14|1<<14-1)
+	binary.BigEndian.PutUint64(padded, uint64(t.UnixMilli()-1)<<14|(1<<14-1))
 	return PostingID(postingPrefix + "_" + crockford.EncodeToString(padded)[:idDigits])
 }
 
