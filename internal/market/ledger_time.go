@@ -20,7 +20,7 @@ func (id PostingID) Time() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	// 26 digits are 130 bits, the first two of them zero; the time is in the next 48.
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(padded[:8])<<2>>16)).UTC(), true
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(padded[:8]) << 2 >> 16)).UTC(), true
 }
 
 // PostingsBefore is the last ID that a posting of an earlier millisecond than t's can
