@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// NamesBlob reports whether any tenant has a record in Blobs for a file. That none has is
+// said only of what is on disk: a crash can't bring back a record that had been seen gone.
+func (db *DB) NamesBlob(ctx context.Context, sha256 string) (bool, error) {
+	named, err := db.seesBlob(sha256)
+	if named || err != nil {
+		return named, err
+	}
+	snap, err := db.Snapshot(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer snap.Close()
+	return namesBlob(snap.snap, sha256)
+}
+
+func (db *DB) seesBlob(sha256 string) (bool, error) {
+	if err := db.gate.enter(); err != nil {
+		return false, err
+	}
+	defer db.gate.leave()
+	return namesBlob(db.engine, sha256)
+}
+
+func namesBlob(from pebble.Reader, sha256 string) (bool, error) {
+	tenants, err := tenantsIn(from)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range tenants {
+		r := &reader{from: from, prefix: tenantPrefix(t), tenant: t}
+		if named, err := r.has(Blobs.recordKey(r, sha256)); named || err != nil {
+			return named, err
+		}
+	}
+	return false, nil
+}
+
+// tenantsIn lists the tenants that have anything, by a seek for each.
+func tenantsIn(from pebble.Reader) (tenants []market.TenantID, err error) {
+	it, err := from.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceTenant}, UpperBound: []byte{spaceTenant + 1}})
+	if err != nil {
+		return nil, fmt.Errorf("store: listing tenants: %w", err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; {
+		name, _, isTenant := cutText(it.Key()[1:])
+		if !isTenant {
+			return nil, fmt.Errorf("store: listing tenants: the key %s names none", Key(it.Key()))
+		}
+		tenants = append(tenants, market.TenantID(name))
+		ok = it.SeekGE(successor(tenantPrefix(market.TenantID(name))))
+	}
+	if err := it.Error(); err != nil {
+		return nil, fmt.Errorf("store: listing tenants: %w", err)
+	}
+	return tenants, nil
+}
