@@ -212,15 +212,15 @@ func (t *Table[K, R]) check(c *checker, r *reader) {
 			c.report.problem("The record %s says that its key is %s.", Key(k), id)
 		}
 		for _, ix := range t.indexes {
-			parts, ok := ix.entry(&rec)
+			entry, ok := t.entryKey(r, ix, &rec)
 			if !ok {
 				continue
 			}
 			wanted[ix.number()]++
-			if prefix, ok := ix.counted(&rec); ok {
-				counts[string(append(r.table(t.id, countOf|ix.number()), prefix...))]++
+			if key, ok := ix.counted(r.table(t.id, countOf|ix.number()), &rec); ok {
+				counts[string(key)]++
 			}
-			if got, err := r.value(t.entryKey(r, ix, parts, id)); err != nil {
+			if got, err := r.value(entry); err != nil {
 				c.report.problem("An index entry can't be read: %v.", err)
 			} else if string(got) != string(id) {
 				c.report.problem("The index of %s by %s has %q where %s should be.", t.name, ix.label(), got, id)

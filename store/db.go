@@ -54,6 +54,7 @@ type DB struct {
 
 	writer chan struct{} // holds one token: whoever has it is the writer
 	turns  atomic.Uint64 // how often the token has been taken
+	timers sync.Pool     // of *time.Timer, stopped, for those who wait for the token
 	// Owned by the writer.
 	last      LSN
 	lastChain Chain
@@ -64,7 +65,7 @@ type DB struct {
 	committed atomic.Uint64 // last, for readers
 	durable   atomic.Uint64
 	durableMu sync.Mutex
-	durableCh chan struct{} // closed and renewed whenever durable moves
+	durableCh chan struct{} // closed when durable moves; nil while nobody waits
 
 	retainMu sync.Mutex
 	retained map[string]LSN
@@ -114,12 +115,11 @@ func Open(o Options) (*DB, error) {
 	}
 	db := &DB{
 		opts: o, faults: o.Faults,
-		writer:    make(chan struct{}, 1),
-		gate:      newGate(),
-		damage:    damage{log: o.Logger},
-		durableCh: make(chan struct{}),
-		retained:  map[string]LSN{},
-		frontier:  frontier{},
+		writer:   make(chan struct{}, 1),
+		gate:     newGate(),
+		damage:   damage{log: o.Logger},
+		retained: map[string]LSN{},
+		frontier: frontier{},
 	}
 	db.writer <- struct{}{}
 	if err := db.open(); err != nil {
@@ -299,20 +299,25 @@ func (db *DB) LastLSN() LSN { return LSN(db.committed.Load()) }
 func (db *DB) DurableLSN() LSN { return LSN(db.durable.Load()) }
 
 func (db *DB) markDurable(lsn LSN) {
+	if uint64(lsn) <= db.durable.Load() { // a later commit's sync was ours too
+		return
+	}
 	db.durableMu.Lock()
 	defer db.durableMu.Unlock()
 	if uint64(lsn) <= db.durable.Load() {
 		return
 	}
 	db.durable.Store(uint64(lsn))
-	close(db.durableCh)
-	db.durableCh = make(chan struct{})
+	if db.durableCh != nil {
+		close(db.durableCh)
+		db.durableCh = nil
+	}
 }
 
 // waitDurable returns when lsn is durable, or with ctx's error. Its caller has entered
 // the gate, so the database stays open meanwhile.
 func (db *DB) waitDurable(ctx context.Context, lsn LSN) error {
-	for {
+	for db.DurableLSN() < lsn {
 		ch, now := db.durability()
 		if now >= lsn {
 			return nil
@@ -323,6 +328,7 @@ func (db *DB) waitDurable(ctx context.Context, lsn LSN) error {
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // durability returns up to where commits are durable, and a channel that is closed when
@@ -330,6 +336,9 @@ func (db *DB) waitDurable(ctx context.Context, lsn LSN) error {
 func (db *DB) durability() (<-chan struct{}, LSN) {
 	db.durableMu.Lock()
 	defer db.durableMu.Unlock()
+	if db.durableCh == nil {
+		db.durableCh = make(chan struct{})
+	}
 	return db.durableCh, db.DurableLSN()
 }
 

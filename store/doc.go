@@ -47,8 +47,6 @@
 package store
 
 import (
-	"time"
-
 	"github.com/souk-market/souk/internal/market"
 )
 
@@ -71,15 +69,6 @@ const (
 	tableSessions     tableID = 16
 )
 
-// All is the prefix of an index over a whole table.
-type All struct{}
-
-func all(All) tuple { return nil }
-
-func text[S ~string](s S) tuple { return tuple(nil).text(string(s)) }
-
-func newestFirst(at time.Time) tuple { return tuple(nil).descending(max(at.UnixMilli(), 0)) }
-
 // ops holds the operations done, by ID. Index 1, by age, went away with schema version 2.
 var ops = newTable(tableOps, "ops", "operation", func(o *opRecord) string { return o.ID })
 
@@ -94,11 +83,11 @@ var (
 var (
 	Sessions          = newTable(tableSessions, "sessions", "session", func(s *market.Session) market.SessionID { return s.ID })
 	SessionsOfAccount = ordered(Sessions, 1, "account", text[market.AccountID],
-		func(s *market.Session) (market.AccountID, tuple, bool) {
-			return s.Account, tuple(nil).time(s.Expires), true
+		func(s *market.Session) (market.AccountID, place, bool) {
+			return s.Account, oldestFirst(s.Expires), true
 		}).withCounts()
-	EndingSessions = ordered(Sessions, 2, "expiry", all, func(s *market.Session) (All, tuple, bool) {
-		return All{}, tuple(nil).time(s.Expires), true
+	EndingSessions = ordered(Sessions, 2, "expiry", all, func(s *market.Session) (All, place, bool) {
+		return All{}, oldestFirst(s.Expires), true
 	})
 )
 
@@ -107,7 +96,7 @@ var (
 	Sellers          = newTable(tableSellers, "sellers", "seller", func(s *market.Seller) market.SellerID { return s.ID })
 	SellerBySlug     = unique(Sellers, 1, "slug", func(s *market.Seller) string { return s.Slug })
 	SellersOfAccount = ordered(Sellers, 2, "account", text[market.AccountID],
-		func(s *market.Seller) (market.AccountID, tuple, bool) { return s.Account, nil, s.Account != "" })
+		func(s *market.Seller) (market.AccountID, place, bool) { return s.Account, byKey, s.Account != "" })
 )
 
 // Agents: the public indexes hold published ones only, the most popular first or the
@@ -118,17 +107,17 @@ var (
 	AgentByExternal = unique(Agents, 2, "external ID", func(a *market.Agent) string { return a.ExternalID })
 
 	AgentsInCategory = ordered(Agents, 3, "category", text[market.Category],
-		func(a *market.Agent) (market.Category, tuple, bool) {
-			return a.Category, tuple(nil).descending(a.Popularity), a.Visible()
+		func(a *market.Agent) (market.Category, place, bool) {
+			return a.Category, largestFirst(a.Popularity), a.Visible()
 		}).withCounts()
-	PopularAgents = ordered(Agents, 4, "popularity", all, func(a *market.Agent) (All, tuple, bool) {
-		return All{}, tuple(nil).descending(a.Popularity), a.Visible()
+	PopularAgents = ordered(Agents, 4, "popularity", all, func(a *market.Agent) (All, place, bool) {
+		return All{}, largestFirst(a.Popularity), a.Visible()
 	}).withCounts()
-	NewestAgents = ordered(Agents, 5, "date", all, func(a *market.Agent) (All, tuple, bool) {
+	NewestAgents = ordered(Agents, 5, "date", all, func(a *market.Agent) (All, place, bool) {
 		return All{}, newestFirst(a.Updated), a.Visible()
 	})
 	AgentsOfSeller = ordered(Agents, 6, "seller", text[market.SellerID],
-		func(a *market.Agent) (market.SellerID, tuple, bool) { return a.Seller, nil, true }).withCounts()
+		func(a *market.Agent) (market.SellerID, place, bool) { return a.Seller, byKey, true }).withCounts()
 )
 
 // Blobs that the tenant's records name.
@@ -137,8 +126,8 @@ var Blobs = newTable(tableBlobs, "blobs", "file", func(b *market.Blob) string { 
 // Carts by the secret in the visitor's cookie; the longest untouched first.
 var (
 	Carts    = newTable(tableCarts, "carts", "cart", func(c *market.Cart) market.CartID { return c.ID })
-	OldCarts = ordered(Carts, 1, "age", all, func(c *market.Cart) (All, tuple, bool) {
-		return All{}, tuple(nil).time(c.Updated), true
+	OldCarts = ordered(Carts, 1, "age", all, func(c *market.Cart) (All, place, bool) {
+		return All{}, oldestFirst(c.Updated), true
 	})
 )
 
@@ -148,24 +137,19 @@ var (
 	Checkouts         = newTable(tableCheckouts, "checkouts", "checkout", func(c *market.Checkout) market.CheckoutID { return c.ID })
 	CheckoutByReceipt = unique(Checkouts, 1, "receipt", func(c *market.Checkout) string { return c.Receipt })
 	CheckoutByNumber  = unique(Checkouts, 2, "number", func(c *market.Checkout) string { return c.Number })
-	ExpiringCheckouts = ordered(Checkouts, 3, "expiry", all, func(c *market.Checkout) (All, tuple, bool) {
-		return All{}, tuple(nil).time(c.Expires), c.State == market.CheckoutOpen || c.State == market.CheckoutProcessing
+	ExpiringCheckouts = ordered(Checkouts, 3, "expiry", all, func(c *market.Checkout) (All, place, bool) {
+		return All{}, oldestFirst(c.Expires), c.State == market.CheckoutOpen || c.State == market.CheckoutProcessing
 	})
-	PurchasesOf = ordered(Checkouts, 4, "buyer", text[string], func(c *market.Checkout) (string, tuple, bool) {
+	PurchasesOf = ordered(Checkouts, 4, "buyer", text[string], func(c *market.Checkout) (string, place, bool) {
 		return market.EmailKey(c.Email), newestFirst(c.Created), c.State == market.CheckoutCompleted
 	}).withCounts()
 )
 
-// Orders of a checkout and of a seller, in the order of their creation; a seller's sales
-// are the paid ones, the newest first.
+// Orders; a seller's sales are the paid ones, the newest first. A checkout names its own.
 var (
-	Orders           = newTable(tableOrders, "orders", "order", func(o *market.Order) market.OrderID { return o.ID })
-	OrdersOfCheckout = ordered(Orders, 1, "checkout", text[market.CheckoutID],
-		func(o *market.Order) (market.CheckoutID, tuple, bool) { return o.Checkout, nil, true })
-	OrdersOfSeller = ordered(Orders, 2, "seller", text[market.SellerID],
-		func(o *market.Order) (market.SellerID, tuple, bool) { return o.Seller, nil, true })
+	Orders        = newTable(tableOrders, "orders", "order", func(o *market.Order) market.OrderID { return o.ID })
 	SalesOfSeller = ordered(Orders, 3, "sale", text[market.SellerID],
-		func(o *market.Order) (market.SellerID, tuple, bool) {
+		func(o *market.Order) (market.SellerID, place, bool) {
 			return o.Seller, newestFirst(o.Paid), o.State.Paid()
 		}).withCounts()
 )
@@ -180,8 +164,8 @@ var (
 		}
 		return p.Provider + ":" + p.Session
 	})
-	OpenPayments = ordered(Payments, 3, "open payment", all, func(p *market.Payment) (All, tuple, bool) {
-		return All{}, tuple(nil).time(p.Created), p.State.Open()
+	OpenPayments = ordered(Payments, 3, "open payment", all, func(p *market.Payment) (All, place, bool) {
+		return All{}, oldestFirst(p.Created), p.State.Open()
 	})
 )
 
@@ -192,9 +176,7 @@ var Events = newTable(tableEvents, "events", "event", func(e *market.ProviderEve
 var (
 	Entitlements = newTable(tableEntitlements, "entitlements", "entitlement",
 		func(e *market.Entitlement) market.EntitlementID { return e.ID })
-	EntitlementOfLine      = unique(Entitlements, 1, "line", func(e *market.Entitlement) market.LineID { return e.Line })
-	EntitlementsOfCheckout = ordered(Entitlements, 2, "checkout", text[market.CheckoutID],
-		func(e *market.Entitlement) (market.CheckoutID, tuple, bool) { return e.Checkout, nil, true })
+	EntitlementOfLine = unique(Entitlements, 1, "line", func(e *market.Entitlement) market.LineID { return e.Line })
 )
 
 // Licenses, found by the hash of their key.
@@ -215,10 +197,10 @@ var (
 // when their lease ends. Dead ones are only in the index of states.
 var (
 	jobs    = newTable(tableJobs, "jobs", "job", func(j *Job) market.JobID { return j.ID })
-	dueJobs = ordered(jobs, 1, "due time", text[string], func(j *Job) (string, tuple, bool) {
-		return j.Kind, tuple(nil).time(j.Due), j.State != JobDead
+	dueJobs = ordered(jobs, 1, "due time", text[string], func(j *Job) (string, place, bool) {
+		return j.Kind, oldestFirst(j.Due), j.State != JobDead
 	})
-	jobsInState = ordered(jobs, 2, "state", text[JobState], func(j *Job) (JobState, tuple, bool) {
-		return j.State, nil, true
+	jobsInState = ordered(jobs, 2, "state", text[JobState], func(j *Job) (JobState, place, bool) {
+		return j.State, byKey, true
 	}).withCounts()
 )

@@ -80,15 +80,22 @@ func (db *DB) turn(ctx context.Context) error {
 		return nil
 	default:
 	}
+	stuck, _ := db.timers.Get().(*time.Timer)
+	if stuck == nil {
+		stuck = time.NewTimer(stuckAfter)
+	}
+	defer db.timers.Put(stuck)
+	defer stuck.Stop()
 	for {
 		before := db.turns.Load()
+		stuck.Reset(stuckAfter)
 		select {
 		case <-db.writer:
 			db.turns.Add(1)
 			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("store: waiting for the writer's turn: %w", ctx.Err())
-		case <-time.After(stuckAfter):
+		case <-stuck.C:
 		}
 		if db.turns.Load() == before {
 			return market.Errorf(market.Unavailable, "The marketplace is busy. Please try again in a moment.").

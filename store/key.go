@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/souk-market/souk/internal/market"
 )
@@ -48,12 +47,6 @@ func (t tuple) text(s string) tuple {
 }
 
 func (t tuple) uint(n uint64) tuple { return binary.BigEndian.AppendUint64(t, n) }
-
-// descending sorts larger numbers first; n must not be negative.
-func (t tuple) descending(n int64) tuple { return t.uint(^uint64(n)) }
-
-// time sorts by milliseconds since 1970; earlier times sort as 1970.
-func (t tuple) time(at time.Time) tuple { return t.uint(uint64(max(at.UnixMilli(), 0))) }
 
 func tenantPrefix(tenant market.TenantID) tuple {
 	return append(make(tuple, 0, 64), spaceTenant).text(string(tenant))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
@@ -12,7 +13,7 @@ import (
 // record written by a newer binary of the same schema version still reads. Texts are
 // taken as they are, valid UTF-8 or not: what has been written can always be read.
 var (
-	encMode = must(cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeRFC3339NanoUTC}.EncMode())
+	encMode = must(cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeRFC3339NanoUTC}.UserBufferEncMode())
 	decMode = must(cbor.DecOptions{
 		MaxNestedLevels: 16, MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 16, UTF8: cbor.UTF8DecodeInvalid,
 	}.DecMode())
@@ -23,6 +24,16 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// encodeTo is encode at the end of a buffer.
+func encodeTo(b *bytes.Buffer, v any) ([]byte, error) {
+	start := b.Len()
+	if err := encMode.MarshalToBuffer(v, b); err != nil {
+		b.Truncate(start)
+		return nil, fmt.Errorf("store: encoding %T: %w", v, err)
+	}
+	return b.Bytes()[start:b.Len():b.Len()], nil
 }
 
 func encode(v any) ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"iter"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/souk-market/souk/internal/market"
@@ -26,13 +27,13 @@ type Table[K ~string, R any] struct {
 // indexWriter is what a table needs of an index of any type.
 type indexWriter[R any] interface {
 	number() byte
-	// entry returns the index parts of a record; ok is false when it isn't indexed.
-	entry(r *R) (parts tuple, ok bool)
+	// entry appends the index parts of a record to a key; ok is false when it isn't indexed.
+	entry(to tuple, r *R) (key tuple, ok bool)
 	isUnique() bool
 	keepsCounts() bool
-	// counted returns the prefix under which the record is counted; ok is false when
-	// the index keeps no counts.
-	counted(r *R) (prefix tuple, ok bool)
+	// counted appends the prefix under which a record is counted to a key; ok is false
+	// when it isn't, or the index keeps no counts.
+	counted(to tuple, r *R) (key tuple, ok bool)
 	label() string
 }
 
@@ -130,7 +131,7 @@ func (t *Table[K, R]) encode(tx *Tx, rec *R) (key, v []byte, err error) {
 	if id == "" {
 		return nil, nil, fmt.Errorf("store: this %s has no key: %+v", t.noun, *rec)
 	}
-	v, err = encode(rec)
+	v, err = encodeTo(&tx.own.values, rec)
 	return t.recordKey(&tx.reader, id), v, err
 }
 
@@ -141,16 +142,16 @@ func (t *Table[K, R]) refuseTaken(tx *Tx, old, rec *R) error {
 		if !ix.isUnique() {
 			continue
 		}
-		parts, ok := ix.entry(rec)
+		key, ok := t.entryKey(&tx.reader, ix, rec)
 		if !ok {
 			continue
 		}
 		if old != nil {
-			if was, wasIn := ix.entry(old); wasIn && bytes.Equal(was, parts) {
+			if was, wasIn := t.entryKey(&tx.reader, ix, old); wasIn && bytes.Equal(was, key) {
 				continue
 			}
 		}
-		taken, err := tx.taken(t.entryKey(&tx.reader, ix, parts, t.key(rec)))
+		taken, err := tx.taken(key)
 		if err != nil {
 			return err
 		}
@@ -200,8 +201,8 @@ func (t *Table[K, R]) All(tx Reader, after K) iter.Seq2[R, error] {
 
 func (t *Table[K, R]) replaceEntries(tx *Tx, old, rec *R) error {
 	for _, ix := range t.indexes {
-		was, wasIn := ix.entry(old)
-		now, nowIn := ix.entry(rec)
+		was, wasIn := t.entryKey(&tx.reader, ix, old)
+		now, nowIn := t.entryKey(&tx.reader, ix, rec)
 		if wasIn == nowIn && bytes.Equal(was, now) { // so the count, whose prefix is part of the entry, is the same too
 			continue
 		}
@@ -216,22 +217,22 @@ func (t *Table[K, R]) replaceEntries(tx *Tx, old, rec *R) error {
 }
 
 // entryKey is the key of a record's index entry: the parts, and for an index that isn't
-// unique the record's key after them.
-func (t *Table[K, R]) entryKey(r *reader, ix indexWriter[R], parts tuple, id K) []byte {
-	k := append(r.table(t.id, ix.number()), parts...)
-	if !ix.isUnique() {
-		k = k.text(string(id))
+// unique the record's key after them. ok is false when the record isn't indexed.
+func (t *Table[K, R]) entryKey(r *reader, ix indexWriter[R], rec *R) (key []byte, ok bool) {
+	k, ok := ix.entry(r.table(t.id, ix.number()), rec)
+	if ok && !ix.isUnique() {
+		k = k.text(string(t.key(rec)))
 	}
-	return k
+	return k, ok
 }
 
 func (t *Table[K, R]) addEntry(tx *Tx, ix indexWriter[R], rec *R) error {
-	parts, ok := ix.entry(rec)
+	key, ok := t.entryKey(&tx.reader, ix, rec)
 	if !ok {
 		return nil
 	}
 	id := t.key(rec)
-	if err := tx.put(t.entryKey(&tx.reader, ix, parts, id), []byte(id)); err != nil {
+	if err := tx.put(key, append(tx.own.take(len(id)), id...)); err != nil {
 		return err
 	}
 	t.addCount(tx, ix, rec, 1)
@@ -239,11 +240,11 @@ func (t *Table[K, R]) addEntry(tx *Tx, ix indexWriter[R], rec *R) error {
 }
 
 func (t *Table[K, R]) removeEntry(tx *Tx, ix indexWriter[R], rec *R) error {
-	parts, ok := ix.entry(rec)
+	key, ok := t.entryKey(&tx.reader, ix, rec)
 	if !ok {
 		return nil
 	}
-	if err := tx.delete(t.entryKey(&tx.reader, ix, parts, t.key(rec))); err != nil {
+	if err := tx.delete(key); err != nil {
 		return err
 	}
 	t.addCount(tx, ix, rec, -1)
@@ -251,8 +252,11 @@ func (t *Table[K, R]) removeEntry(tx *Tx, ix indexWriter[R], rec *R) error {
 }
 
 func (t *Table[K, R]) addCount(tx *Tx, ix indexWriter[R], rec *R, delta int64) {
-	if prefix, ok := ix.counted(rec); ok {
-		tx.addCount(append(tx.table(t.id, countOf|ix.number()), prefix...), delta)
+	if !ix.keepsCounts() {
+		return
+	}
+	if key, ok := ix.counted(tx.table(t.id, countOf|ix.number()), rec); ok {
+		tx.addCount(key, delta)
 	}
 }
 
@@ -279,11 +283,11 @@ func (ix *Unique[P, K, R]) number() byte      { return ix.n }
 func (ix *Unique[P, K, R]) isUnique() bool    { return true }
 func (ix *Unique[P, K, R]) keepsCounts() bool { return false }
 func (ix *Unique[P, K, R]) label() string     { return ix.what }
-func (ix *Unique[P, K, R]) entry(r *R) (tuple, bool) {
+func (ix *Unique[P, K, R]) entry(to tuple, r *R) (tuple, bool) {
 	name := ix.name(r)
-	return tuple(nil).text(string(name)), name != ""
+	return to.text(string(name)), name != ""
 }
-func (ix *Unique[P, K, R]) counted(*R) (tuple, bool) { return nil, false }
+func (ix *Unique[P, K, R]) counted(tuple, *R) (tuple, bool) { return nil, false }
 
 // Load returns the record with the name, or NotFound.
 func (ix *Unique[P, K, R]) Load(tx Reader, name P) (R, error) {
@@ -305,14 +309,35 @@ type Index[P any, K ~string, R any] struct {
 	table  *Table[K, R]
 	n      byte
 	what   string
-	prefix func(P) tuple
-	of     func(*R) (prefix P, order tuple, ok bool)
+	prefix func(tuple, P) tuple // appends a prefix to a key
+	of     func(*R) (prefix P, at place, ok bool)
 	counts bool
 }
 
+// All is the prefix of an index over a whole table.
+type All struct{}
+
+func all(t tuple, _ All) tuple { return t }
+
+func text[S ~string](t tuple, s S) tuple { return t.text(string(s)) }
+
+// place is a record's place among those with its prefix: a number, or nothing, which
+// leaves them in the order of their keys.
+type place struct {
+	n       uint64
+	ordered bool
+}
+
+var byKey place
+
+func largestFirst(n int64) place     { return place{^uint64(n), true} } // n must not be negative
+func oldestFirst(at time.Time) place { return place{uint64(millis(at)), true} }
+func newestFirst(at time.Time) place { return largestFirst(millis(at)) }
+func millis(at time.Time) int64      { return max(at.UnixMilli(), 0) } // earlier times sort as 1970
+
 // ordered declares an index: of gives a record's prefix and its place in the order.
-func ordered[P any, K ~string, R any](t *Table[K, R], n byte, what string, prefix func(P) tuple,
-	of func(*R) (P, tuple, bool)) *Index[P, K, R] {
+func ordered[P any, K ~string, R any](t *Table[K, R], n byte, what string, prefix func(tuple, P) tuple,
+	of func(*R) (P, place, bool)) *Index[P, K, R] {
 	ix := &Index[P, K, R]{table: t, n: n, what: what, prefix: prefix, of: of}
 	t.indexes = append(t.indexes, ix)
 	return ix
@@ -328,19 +353,22 @@ func (ix *Index[P, K, R]) number() byte      { return ix.n }
 func (ix *Index[P, K, R]) isUnique() bool    { return false }
 func (ix *Index[P, K, R]) keepsCounts() bool { return ix.counts }
 func (ix *Index[P, K, R]) label() string     { return ix.what }
-func (ix *Index[P, K, R]) entry(r *R) (tuple, bool) {
-	p, order, ok := ix.of(r)
+func (ix *Index[P, K, R]) entry(to tuple, r *R) (tuple, bool) {
+	p, at, ok := ix.of(r)
 	if !ok {
-		return nil, false
+		return to, false
 	}
-	return append(ix.prefix(p), order...), true
+	if to = ix.prefix(to, p); at.ordered {
+		to = to.uint(at.n)
+	}
+	return to, true
 }
-func (ix *Index[P, K, R]) counted(r *R) (tuple, bool) {
+func (ix *Index[P, K, R]) counted(to tuple, r *R) (tuple, bool) {
 	p, _, ok := ix.of(r)
 	if !ok || !ix.counts {
-		return nil, false
+		return to, false
 	}
-	return ix.prefix(p), true
+	return ix.prefix(to, p), true
 }
 
 // Cursor is a place in an index, opaque and safe in a URL; "" is the start.
@@ -368,7 +396,7 @@ func (c Cursor) place() ([]byte, bool) {
 func (ix *Index[P, K, R]) Scan(tx Reader, p P, after Cursor) iter.Seq2[Row[R], error] {
 	r := tx.self()
 	return func(yield func(Row[R], error) bool) {
-		lower := append(r.table(ix.table.id, ix.n), ix.prefix(p)...)
+		lower := ix.prefix(r.table(ix.table.id, ix.n), p)
 		base := len(lower)
 		upper := successor(lower)
 		if after != "" {
@@ -408,7 +436,7 @@ func (ix *Index[P, K, R]) Count(tx Reader, p P) (int, error) {
 		return 0, err
 	}
 	r := tx.self()
-	v, err := r.value(append(r.table(ix.table.id, countOf|ix.n), ix.prefix(p)...))
+	v, err := r.value(ix.prefix(r.table(ix.table.id, countOf|ix.n), p))
 	return int(countIn(v)), err
 }
 

@@ -13,9 +13,10 @@ import (
 // leaves nothing there. Keys and values lie in an arena that the next transaction uses
 // again: nothing of them may outlive the transaction.
 type writes struct {
-	entries []write // in the order in which they were made
-	order   []int32 // of the newest entry of each key, by key
-	arena   []byte  // used up to its length
+	entries []write      // in the order in which they were made
+	order   []int32      // of the newest entry of each key, by key
+	arena   []byte       // used up to its length
+	values  bytes.Buffer // of records; what it outgrows stays with those who have parts of it
 	counts  []countChange
 }
 
@@ -44,6 +45,9 @@ func (w *writes) reset() {
 	w.entries, w.order, w.counts = w.entries[:0], w.order[:0], w.counts[:0]
 	if w.arena = w.arena[:0]; cap(w.arena) > arenaKept {
 		w.arena = nil
+	}
+	if w.values.Reset(); w.values.Cap() > arenaKept {
+		w.values = bytes.Buffer{}
 	}
 }
 
