@@ -19,6 +19,7 @@ var table = map[string]int{
 	"internal/account":    4,
 	"internal/catalog":    4,
 	"internal/order":      4,
+	"internal/ledger":     4,
 	"internal/licensing":  4,
 	"internal/moderation": 4,
 	"internal/payout":     4,
