@@ -52,8 +52,6 @@ type anyTable interface {
 	hasKind(kind byte) bool
 	// check verifies a tenant's records, index entries and counts.
 	check(c *checker, r *reader)
-	// decodeRecord returns a stored record as a value to print.
-	decodeRecord(b []byte) (any, error)
 }
 
 func tableByID(id tableID) anyTable {
@@ -183,12 +181,6 @@ func (t *Table[K, R]) hasKind(kind byte) bool {
 		}
 	}
 	return kind == recordKeys
-}
-
-func (t *Table[K, R]) decodeRecord(b []byte) (any, error) {
-	var rec R
-	err := decode(b, &rec)
-	return rec, err
 }
 
 // check reads every record, looks for each of its index entries, and compares the
