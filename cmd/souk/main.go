@@ -23,7 +23,9 @@ type commands struct {
 	Demo    demoCmd    `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
 	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
-	Check   checkCmd   `cmd:"" help:"Verify a whole data directory."`
+	Check   checkCmd   `cmd:"" help:"Verify the whole database, closed or running."`
+	Compact compactCmd `cmd:"" help:"Rewrite the database into its densest form, closed or running."`
+	Jobs    jobsCmd    `cmd:"" help:"See and retry the work that waits, runs or has failed, closed or running."`
 	Account accountCmd `cmd:"" help:"Make accounts."`
 	Config  configCmd  `cmd:"" help:"Print the configuration with the origin of each value, secrets masked."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -52,7 +54,11 @@ func run(ctx context.Context, args []string) int {
 	cli := commands{
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
 		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
-		Check:   checkCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")},
+		Check:   checkCmd{settingsFlags: taskFlags()},
+		Compact: compactCmd{settingsFlags: taskFlags()},
+		Jobs: jobsCmd{
+			List: jobsListCmd{settingsFlags: taskFlags()}, Show: jobsShowCmd{settingsFlags: taskFlags()}, Retry: jobsRetryCmd{settingsFlags: taskFlags()},
+		},
 		Account: accountCmd{Add: accountAddCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")}},
 	}
 	parser, err := kong.New(&cli, kong.Name("souk"), kong.Description("A marketplace for AI agents in one binary."),

@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/replica"
-	"github.com/souk-market/souk/store"
 )
 
 type restoreCmd struct {
@@ -57,54 +54,5 @@ func (c *restoreCmd) Run(ctx context.Context) error {
 	for _, b := range rep.MissingBlobs {
 		fmt.Printf("The replica lacks the file %s.\n", b)
 	}
-	return checkData(ctx, c.Data, false)
-}
-
-// checkData opens a closed data directory and verifies all of it.
-func checkData(ctx context.Context, dir string, full bool) error {
-	path := filepath.Join(dir, "store")
-	if _, err := os.Stat(path); err != nil {
-		return market.Errorf(market.NotFound, "There is no marketplace in %s.", dir)
-	}
-	h := &house{log: Config{}.logger()}
-	var err error
-	if h.db, err = store.Open(store.Options{Dir: path, Logger: h.log}); err != nil {
-		return err
-	}
-	defer h.close()
-	if h.blobs, err = blob.Open(filepath.Join(dir, "blobs")); err != nil {
-		return err
-	}
-	started := time.Now()
-	bar := newProgress(os.Stderr, 0)
-	rep, err := h.db.Check(ctx, store.CheckOptions{
-		Blob: h.checkBlob(ctx, full), Progress: func(keys int) { bar.show(0, fmt.Sprintf("%d keys checked", keys)) },
-	})
-	bar.done()
-	if err != nil {
-		return err
-	}
-	for _, p := range rep.Problems {
-		fmt.Println(p)
-	}
-	if !rep.OK() {
-		return market.Errorf(market.Conflict, "The check of %s found %d problems. Keep the directory as it is, and restore from the replica into a new one.",
-			dir, len(rep.Problems)+rep.More)
-	}
-	fmt.Printf("Checked %d keys up to commit %d in %s: everything is in order (%d agents, %d orders, %d postings).\n", rep.Keys, rep.LSN,
-		time.Since(started).Round(time.Millisecond), rep.Records["agents"], rep.Records["orders"], rep.Records["postings"])
-	return nil
-}
-
-type checkCmd struct {
-	settingsFlags
-	Full bool `help:"Read every file for sale and compare its SHA-256, too."`
-}
-
-func (c *checkCmd) Run(ctx context.Context) error {
-	cfg, _, err := c.load(nil)
-	if err != nil {
-		return err
-	}
-	return checkData(ctx, cfg.Data, c.Full)
+	return do(ctx, Config{Data: c.Data}, &checkTask{})
 }

@@ -162,11 +162,12 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 	if bank != nil {
 		parts = append(parts, part{"sandbox", bank.Run})
 	}
-	return append(parts,
+	parts = append(parts,
 		part{"jobs", func(ctx context.Context) error { return h.runJobs(ctx, shop, mailer) }},
 		part{"reconcile", func(ctx context.Context) error { return h.maintain(ctx, shop) }},
 		part{"edge", server.Run},
-	), baseURL, nil
+	)
+	return append(parts, h.listen()...), baseURL, nil
 }
 
 func (h *house) edge(handler http.Handler) (*edge.Server, error) {

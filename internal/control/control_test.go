@@ -214,6 +214,7 @@ func TestStoppingEndsTheCommandsUnderWay(t *testing.T) {
 	if _, err := b.call(t.Context(), "work", nil, nil); err == nil || err.Error() != "This was not finished." {
 		t.Error(err)
 	}
+	b.stop() // waits for its end
 	if _, err := b.call(t.Context(), "work", nil, nil); !errors.Is(err, ErrNoServer) {
 		t.Errorf("after the end: %v", err)
 	}

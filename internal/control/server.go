@@ -106,7 +106,11 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 	defer context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Now().Add(patience)) })()
 	started := time.Now()
 	err := out.run(ctx, s.handler, req)
-	s.log.Info("a command ended", "command", req.Command, "took", time.Since(started), "err", err)
+	if err != nil {
+		s.log.Warn("a command failed", "command", req.Command, "took", time.Since(started), "err", err)
+		return
+	}
+	s.log.Info("a command is done", "command", req.Command, "took", time.Since(started))
 }
 
 // stream is the server's side of a connection after the greeting.

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/souk-market/souk/internal/control"
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+type checkCmd struct {
+	settingsFlags
+	checkTask
+}
+
+func (c *checkCmd) Run(ctx context.Context) error { return c.do(ctx, &c.checkTask) }
+
+// checkTask verifies the whole database.
+type checkTask struct {
+	Full   bool `help:"Read every file for sale and compare its SHA-256, too."`
+	Digest bool `help:"Print the SHA-256 over all keys and values: two directories hold the same data when it is the same."`
+	JSON   bool `name:"json" help:"Print the result as one JSON object."`
+}
+
+func (*checkTask) name() string { return "check" }
+
+// checkResult is what a check found, as it is printed.
+type checkResult struct {
+	OK       bool           `json:"ok"` // finished, and nothing is wrong
+	Finished bool           `json:"finished"`
+	LSN      store.LSN      `json:"lsn"`
+	Chain    string         `json:"chain"`
+	Keys     int            `json:"keys_read"` // most keys are looked at more than once
+	Records  map[string]int `json:"records"`
+	Problems []string       `json:"problems"`
+	More     int            `json:"more_problems"` // beyond those listed
+	Digest   *keyDigest     `json:"digest,omitempty"`
+	Seconds  float64        `json:"seconds"`
+}
+
+// keyDigest is the digest of all keys at a commit, which on a running server may be a
+// later one than that of the check.
+type keyDigest struct {
+	LSN    store.LSN `json:"lsn"`
+	Chain  string    `json:"chain"`
+	SHA256 string    `json:"sha256"`
+}
+
+func (t *checkTask) run(ctx context.Context, h *house, c *control.Console) error {
+	started := time.Now()
+	rep, err := t.check(ctx, h, c)
+	if rep == nil {
+		return unfinished(err, "The check was broken off before it had begun.")
+	}
+	res := checkResult{
+		Finished: err == nil, LSN: rep.LSN, Keys: rep.Keys, Records: rep.Records, Problems: append([]string{}, rep.Problems...), More: rep.More,
+	}
+	if err == nil {
+		err = t.identify(ctx, h, c, &res)
+	}
+	res.OK, res.Seconds = rep.OK() && err == nil, time.Since(started).Seconds()
+	if perr := t.print(c.Out, &res); perr != nil {
+		return perr
+	}
+	if err != nil {
+		return unfinished(err, "The check was not finished: it was broken off after reading %d keys, and what it hasn't looked at may be damaged.", rep.Keys)
+	}
+	if !rep.OK() {
+		return market.Errorf(market.Conflict, "The check of %s found %d problems. Keep the directory as it is, and restore from the replica into a new one.",
+			h.cfg.Data, len(rep.Problems)+rep.More)
+	}
+	return nil
+}
+
+func (t *checkTask) check(ctx context.Context, h *house, c *control.Console) (*store.Report, error) {
+	files, err := h.newFileCheck(ctx, t.Full, c)
+	if err != nil {
+		return nil, err
+	}
+	return h.db.Check(ctx, store.CheckOptions{
+		Blob:     files.check,
+		Progress: func(keys int) { c.Show(control.Progress{Note: fmt.Sprintf("%d keys read", keys)}) },
+	})
+}
+
+// identify adds what tells the checked data from other data.
+func (t *checkTask) identify(ctx context.Context, h *house, c *control.Console, res *checkResult) error {
+	chain, err := h.db.ChainAt(res.LSN)
+	if err != nil {
+		return err
+	}
+	res.Chain = chain.String()
+	if !t.Digest {
+		return nil
+	}
+	c.Show(control.Progress{Note: "making the digest"})
+	snap, err := h.db.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	sum, err := snap.Digest(ctx)
+	if err != nil {
+		return err
+	}
+	res.Digest = &keyDigest{LSN: snap.LSN(), Chain: snap.Chain().String(), SHA256: hex.EncodeToString(sum[:])}
+	return nil
+}
+
+func (t *checkTask) print(w io.Writer, res *checkResult) error {
+	if t.JSON {
+		if err := json.NewEncoder(w).Encode(res); err != nil {
+			return fmt.Errorf("souk: printing the result: %w", err)
+		}
+		return nil
+	}
+	for _, p := range res.Problems {
+		fmt.Fprintln(w, p)
+	}
+	if res.More > 0 {
+		fmt.Fprintf(w, "… and %d more problems\n", res.More)
+	}
+	if !res.OK {
+		return nil
+	}
+	fmt.Fprintf(w, "Read %d keys up to commit %d (chain %s) in %s: everything is in order.\n",
+		res.Keys, res.LSN, res.Chain, time.Duration(res.Seconds*float64(time.Second)).Round(time.Millisecond))
+	for _, table := range slices.Sorted(maps.Keys(res.Records)) {
+		fmt.Fprintf(w, "%10d %s\n", res.Records[table], table)
+	}
+	if d := res.Digest; d != nil {
+		fmt.Fprintf(w, "Digest at commit %d (chain %s): %s\n", d.LSN, d.Chain, d.SHA256)
+	}
+	return nil
+}
+
+// fileCheck compares files for sale with their records.
+type fileCheck struct {
+	ctx   context.Context
+	h     *house
+	full  bool // their content too
+	c     *control.Console
+	total int64 // bytes of all files, with full
+	bytes int64 // of those compared
+	files int
+}
+
+func (h *house) newFileCheck(ctx context.Context, full bool, c *control.Console) (*fileCheck, error) {
+	f := &fileCheck{ctx: ctx, h: h, full: full, c: c}
+	if !full {
+		return f, nil
+	}
+	return f, h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
+		for b, err := range store.Blobs.All(tx, "") {
+			if err != nil {
+				return nil // the check names the record
+			}
+			f.total += b.Size
+		}
+		return nil
+	})
+}
+
+// check reports what is wrong with a file; nothing when the check is being broken off.
+func (f *fileCheck) check(sha256 string, size int64) error {
+	if f.ctx.Err() != nil {
+		return nil
+	}
+	if f.full {
+		f.c.Show(control.Progress{Done: f.bytes, Total: f.total, Note: fmt.Sprintf("%d files read", f.files)})
+	}
+	err := f.h.checkBlob(f.ctx, f.full)(sha256, size)
+	f.bytes += size
+	f.files++
+	if f.ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

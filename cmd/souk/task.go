@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/souk-market/souk/internal/blob"
+	"github.com/souk-market/souk/internal/control"
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+// task is maintenance of a data directory. It is done in this process when the directory
+// is closed, and else inside the server that has it open; it can't tell which. Its
+// exported fields are flags and arguments, and travel as JSON.
+type task interface {
+	name() string // the same in both processes
+	run(ctx context.Context, h *house, c *control.Console) error
+}
+
+// tasks makes each kind of task, to be filled with what was asked for.
+var tasks = []func() task{
+	func() task { return new(checkTask) },
+	func() task { return new(compactTask) },
+	func() task { return new(jobsListTask) },
+	func() task { return new(jobsShowTask) },
+	func() task { return new(jobsRetryTask) },
+}
+
+// command does a task that somebody asks this server for.
+func (h *house) command(ctx context.Context, r control.Request, c *control.Console) error {
+	for _, make := range tasks {
+		t := make()
+		if t.name() != r.Command {
+			continue
+		}
+		if err := json.Unmarshal(r.Args, t); err != nil {
+			return fmt.Errorf("souk: the arguments of %s: %w", r.Command, err)
+		}
+		return t.run(ctx, h, c)
+	}
+	return market.Errorf(market.NotFound,
+		"The running server is souk %s, which doesn't know this command. Restart it with the newer souk, or stop it and run the command again.", version())
+}
+
+// listen opens the control socket, the last thing before the parts start. A marketplace
+// without one goes on, for it only lacks the commands.
+func (h *house) listen() []part {
+	s, err := control.Listen(h.cfg.Data, version(), h.command, h.log)
+	if err != nil {
+		h.log.Error("there is no control socket: souk check, compact, inspect and jobs need this server to be stopped", "err", err)
+		return nil
+	}
+	return []part{{"control", s.Run}}
+}
+
+// taskFlags are the settings that matter to tasks.
+func taskFlags() settingsFlags {
+	return newSettingsFlags("data", "log-level", "log-format", "cache-size", "min-free")
+}
+
+// do reads the configuration and does a task.
+func (f settingsFlags) do(ctx context.Context, t task) error {
+	cfg, _, err := f.load(nil)
+	if err != nil {
+		return err
+	}
+	return do(ctx, cfg, t)
+}
+
+func do(ctx context.Context, cfg Config, t task) (err error) {
+	if _, err := os.Stat(filepath.Join(cfg.Data, "store")); err != nil {
+		return market.Errorf(market.NotFound, "There is no marketplace in %s.", cfg.Data)
+	}
+	s := newScreen(os.Stdout, os.Stderr)
+	defer func() { err = errors.Join(err, s.close()) }()
+	c := &control.Console{Out: s, Show: s.show}
+	if err := control.Call(ctx, cfg.Data, t.name(), t, c); !errors.Is(err, control.ErrNoServer) {
+		return err
+	}
+	h, err := openClosed(cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.run(ctx, h, c), h.close())
+}
+
+// openClosed opens a data directory that no server has open, for a task: without the
+// search index.
+func openClosed(cfg Config) (*house, error) {
+	h := &house{cfg: cfg, log: cfg.logger()}
+	var err error
+	h.db, err = store.Open(store.Options{
+		Dir: filepath.Join(cfg.Data, "store"), Logger: h.log, CacheSize: cfg.CacheSize, MinFree: uint64(cfg.MinFree),
+	})
+	if errors.Is(err, syscall.EAGAIN) { // another process has the lock
+		return nil, market.Errorf(market.Conflict, "The data directory %s is in use by a souk process that takes no commands: "+
+			"an import, a restore, another command, or a server that is starting or stopping. Run this again when that one has ended.", cfg.Data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if h.blobs, err = blob.Open(filepath.Join(cfg.Data, "blobs")); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+// screen shows a task's output and, on standard error, its progress.
+type screen struct {
+	out *bufio.Writer
+	bar *progress
+}
+
+func newScreen(out io.Writer, bar *os.File) *screen {
+	return &screen{bufio.NewWriterSize(out, 32<<10), newProgress(bar, 0)}
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.bar.done()
+	return s.out.Write(b)
+}
+
+func (s *screen) show(p control.Progress) {
+	s.bar.total = p.Total
+	s.bar.show(p.Done, p.Note)
+}
+
+func (s *screen) close() error {
+	s.bar.done()
+	if err := s.out.Flush(); err != nil {
+		return fmt.Errorf("souk: writing the output: %w", err)
+	}
+	return nil
+}
+
+// unfinished makes of the end of a context what the operator wants to know; other errors
+// stay as they are.
+func unfinished(err error, format string, args ...any) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return market.Errorf(market.Unavailable, format, args...)
+	}
+	return err
+}
