@@ -24,7 +24,9 @@ type commands struct {
 	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
 	Check   checkCmd   `cmd:"" help:"Verify the whole database, closed or running."`
+	Inspect inspectCmd `cmd:"" help:"Print records and the change log as JSON, closed or running."`
 	Compact compactCmd `cmd:"" help:"Rewrite the database into its densest form, closed or running."`
+	Ledger  ledgerCmd  `cmd:"" help:"Print the ledger, closed or running."`
 	Jobs    jobsCmd    `cmd:"" help:"See and retry the work that waits, runs or has failed, closed or running."`
 	Account accountCmd `cmd:"" help:"Make accounts."`
 	Config  configCmd  `cmd:"" help:"Print the configuration with the origin of each value, secrets masked."`
@@ -55,7 +57,11 @@ func run(ctx context.Context, args []string) int {
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
 		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
 		Check:   checkCmd{settingsFlags: taskFlags()},
+		Inspect: inspectCmd{settingsFlags: taskFlags()},
 		Compact: compactCmd{settingsFlags: taskFlags()},
+		Ledger: ledgerCmd{
+			Export: ledgerExportCmd{settingsFlags: taskFlags()}, Balances: ledgerBalancesCmd{settingsFlags: taskFlags()},
+		},
 		Jobs: jobsCmd{
 			List: jobsListCmd{settingsFlags: taskFlags()}, Show: jobsShowCmd{settingsFlags: taskFlags()}, Retry: jobsRetryCmd{settingsFlags: taskFlags()},
 		},

@@ -29,6 +29,9 @@ type task interface {
 var tasks = []func() task{
 	func() task { return new(checkTask) },
 	func() task { return new(compactTask) },
+	func() task { return new(inspectTask) },
+	func() task { return new(ledgerExportTask) },
+	func() task { return new(ledgerBalancesTask) },
 	func() task { return new(jobsListTask) },
 	func() task { return new(jobsShowTask) },
 	func() task { return new(jobsRetryTask) },
