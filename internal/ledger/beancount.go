@@ -19,19 +19,21 @@ import (
 // ExportBeancount writes a span's postings to w as a file of beancount 2 or 3, in order
 // of time: its title, a commodity for each currency and an open for each account when
 // they are first met, a transaction for each posting with ID, cause and time as
-// metadata, and at the end a balance for each account and currency. Nothing is
-// tolerated, so bean-check finds a difference of one minor unit.
+// metadata, and at the end a balance for each account and currency, with a tolerance of
+// nothing: beancount's own for a balance is a whole minor unit.
 //
 // A span with a beginning starts with one transaction that brings every account to its
 // balance of then. Dates are those of UTC. Accounts are named as beancountAccount says,
 // and have their own name as metadata.
 //
-// Errors: w's own, those of reading, and Internal when the postings don't add up to the
-// stored balances, where the span has no end.
+// Errors: w's own, those of reading, Invalid for a span that ends before it begins, and
+// Internal when the postings of one without an end don't add up to the stored balances.
 func ExportBeancount(tx *store.ReadTx, w io.Writer, title string, s Span) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	b := &beancount{tx: tx, out: bufio.NewWriter(w), sums: sums{}, names: map[market.LedgerAccount]string{}, met: map[market.Currency]bool{}}
 	b.printf("option \"title\" %s\n", quoted(title))
-	b.printf("option \"inferred_tolerance_multiplier\" \"0\"\n")
 	if err := b.open(s); err != nil {
 		return err
 	}
@@ -62,8 +64,13 @@ type beancount struct {
 	last  time.Time // the day of the last transaction
 }
 
-// printf writes; a failure stays in out and comes back from the next check or Flush.
+// printf writes; out keeps its first failure.
 func (b *beancount) printf(format string, args ...any) { fmt.Fprintf(b.out, format, args...) }
+
+func (b *beancount) failure() error {
+	_, err := b.out.Write(nil)
+	return err
+}
 
 // open brings the accounts to their balances at the beginning of a span. The sums of
 // all accounts together are nothing, so they make a transaction.
@@ -117,8 +124,7 @@ func (b *beancount) entries(p *market.Posting, at time.Time, narration string, m
 		b.printf("  %s  %s\n", b.names[e.Account], e.Amount)
 	}
 	b.last = at
-	_, err := b.out.WriteString("") // the writer's first failure
-	return err
+	return b.failure()
 }
 
 // openAccount opens an account that is new, with all currencies that it ever has.
@@ -214,7 +220,7 @@ var beancountRoots = map[string]string{
 // every account: components begin with a capital, and underscores become hyphens, so
 // that "liabilities:seller:sel_1" is "Liabilities:Seller:Sel-1". A component of anything
 // but lower-case letters, digits and single underscores between them is "Hex--" and its
-// bytes; so is a whole name without one of the five kinds, below "Equity:Account".
+// bytes. A name without one of the five kinds is "Equity:Account:Hex--", its bytes, "--".
 func beancountAccount(a market.LedgerAccount) string {
 	parts := strings.Split(string(a), ":")
 	root, ok := beancountRoots[parts[0]]

@@ -20,8 +20,11 @@ var csvHeader = []string{"posting", "time", "cause", "account", "amount", "curre
 // A text that a spreadsheet would take for a formula gets an apostrophe in front, which
 // spreadsheets show as text. Amounts are left as the numbers they are.
 //
-// Errors: w's own, and those of reading.
+// Errors: w's own, those of reading, and Invalid for a span that ends before it begins.
 func ExportCSV(tx *store.ReadTx, w io.Writer, s Span) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	out := bufio.NewWriter(w)
 	if err := writeRow(out, csvHeader...); err != nil {
 		return err

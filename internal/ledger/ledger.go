@@ -23,6 +23,14 @@ type Span struct {
 	From, To time.Time
 }
 
+// check refuses a span that ends before it begins.
+func (s Span) check() error {
+	if !s.From.IsZero() && !s.To.IsZero() && s.To.Before(s.From) {
+		return market.FieldErrorf("to", "The end of the span, %s, lies before its beginning, %s.", s.To.Format(time.RFC3339), s.From.Format(time.RFC3339))
+	}
+	return nil
+}
+
 func (s Span) isBefore(at time.Time) bool { return !s.From.IsZero() && at.Before(s.From) }
 func (s Span) isAfter(at time.Time) bool  { return !s.To.IsZero() && !at.Before(s.To) }
 
