@@ -20,36 +20,6 @@ type Seller struct {
 	Created time.Time `cbor:"created"`
 }
 
-// ListingState is where an agent stands on its way to the shelf.
-//
-//	draft → published ↔ paused
-//	        published ↔ suspended → removed
-//	draft | published | paused → archived
-//
-// The review states between draft and published come with moderation.
-type ListingState string
-
-const (
-	ListingDraft     ListingState = "draft"
-	ListingPublished ListingState = "published"
-	ListingPaused    ListingState = "paused"    // by its seller
-	ListingSuspended ListingState = "suspended" // by the operator, with a reason
-	ListingRemoved   ListingState = "removed"
-	ListingArchived  ListingState = "archived" // owners keep access
-)
-
-var listingMoves = moves[ListingState]{
-	ListingDraft:     {ListingPublished, ListingArchived},
-	ListingPublished: {ListingPaused, ListingSuspended, ListingArchived},
-	ListingPaused:    {ListingPublished, ListingArchived},
-	ListingSuspended: {ListingPublished, ListingRemoved},
-}
-
-// To returns the state after a move, or Conflict when the diagram has no such arrow.
-func (s ListingState) To(next ListingState) (ListingState, error) {
-	return listingMoves.to("listing", s, next)
-}
-
 // Agent is a listing: what is shown, found and sold. Its slug is the seed of every URL
 // of it and never changes; ExternalID names it in the registry it was imported from.
 type Agent struct {

@@ -10,66 +10,6 @@ import (
 	"unicode/utf8"
 )
 
-// EntitlementState follows what a line gives.
-//
-//	active ↔ suspended → revoked
-//	active → revoked
-type EntitlementState string
-
-const (
-	EntitlementActive    EntitlementState = "active"
-	EntitlementSuspended EntitlementState = "suspended"
-	EntitlementRevoked   EntitlementState = "revoked"
-)
-
-var entitlementMoves = moves[EntitlementState]{
-	EntitlementActive:    {EntitlementSuspended, EntitlementRevoked},
-	EntitlementSuspended: {EntitlementActive, EntitlementRevoked},
-}
-
-// To returns the state after a move, or Conflict.
-func (s EntitlementState) To(next EntitlementState) (EntitlementState, error) {
-	return entitlementMoves.to("entitlement", s, next)
-}
-
-// Entitlement is what a paid line gives its buyer: the release's file, and a licence
-// when the offer says so. There is one per line.
-type Entitlement struct {
-	ID       EntitlementID    `cbor:"id"`
-	Order    OrderID          `cbor:"order"`
-	Line     LineID           `cbor:"line"`
-	Checkout CheckoutID       `cbor:"checkout"`
-	Agent    AgentID          `cbor:"agent"`
-	Email    string           `cbor:"email"`
-	State    EntitlementState `cbor:"state"`
-	License  LicenseID        `cbor:"license,omitempty"`
-	Granted  time.Time        `cbor:"granted"`
-}
-
-// LicenseState follows a licence key.
-//
-//	active ↔ suspended;  active → expired → active (renewed)
-//	active | suspended | expired → revoked
-type LicenseState string
-
-const (
-	LicenseActive    LicenseState = "active"
-	LicenseSuspended LicenseState = "suspended"
-	LicenseExpired   LicenseState = "expired"
-	LicenseRevoked   LicenseState = "revoked"
-)
-
-var licenseMoves = moves[LicenseState]{
-	LicenseActive:    {LicenseSuspended, LicenseExpired, LicenseRevoked},
-	LicenseSuspended: {LicenseActive, LicenseRevoked},
-	LicenseExpired:   {LicenseActive, LicenseRevoked},
-}
-
-// To returns the state after a move, or Conflict.
-func (s LicenseState) To(next LicenseState) (LicenseState, error) {
-	return licenseMoves.to("license", s, next)
-}
-
 // License is a key that software asks about. It is looked up by KeyHash, so that no
 // scan of an index shows keys; Key is kept for the receipt page of its owner.
 type License struct {

@@ -2,112 +2,94 @@ package market
 
 import "time"
 
-// Cart holds a visitor's wishes. It has no prices: they are read when it is shown.
-type Cart struct {
-	ID      CartID     `cbor:"id"`
-	Lines   []CartLine `cbor:"lines"`
-	Updated time.Time  `cbor:"updated"`
-	// Checkout is the last one that was placed from the cart and had to be paid.
-	Checkout CheckoutID `cbor:"checkout,omitempty"`
-}
-
-// CartLine is one offer of one agent, at most once in a cart.
-type CartLine struct {
-	Agent AgentID `cbor:"agent"`
-	Offer OfferID `cbor:"offer"`
-}
-
-// MaxCartLines bounds a cart, and so the size of a checkout's transactions.
-const MaxCartLines = 20
-
-// CheckoutState follows a checkout session.
+// OrderState follows one seller's part of a checkout.
 //
-//	open → processing → completed;  open → completed (nothing to pay, or paid before we knew)
-//	open | processing → expired | canceled
-//	processing → open (declined, to be tried again)
-//	expired | canceled → completed (late money: the buyer paid, and is served)
+//	pending_payment → payment_processing → paid → fulfilling → fulfilled → closed (refund window over)
+//	pending_payment → expired | canceled
+//	paid → on_hold (fraud review) → paid | refunded
+//	paid | fulfilled → partially_refunded → refunded
 //
-// "open" includes being ready to pay: a checkout is made with all that it needs.
-type CheckoutState string
-
-const (
-	CheckoutOpen       CheckoutState = "open"
-	CheckoutProcessing CheckoutState = "processing" // a payment session exists at the provider
-	CheckoutCompleted  CheckoutState = "completed"
-	CheckoutExpired    CheckoutState = "expired"
-	CheckoutCanceled   CheckoutState = "canceled"
-)
-
-var checkoutMoves = moves[CheckoutState]{
-	CheckoutOpen:       {CheckoutProcessing, CheckoutCompleted, CheckoutExpired, CheckoutCanceled},
-	CheckoutProcessing: {CheckoutOpen, CheckoutCompleted, CheckoutExpired, CheckoutCanceled},
-	CheckoutExpired:    {CheckoutCompleted},
-	CheckoutCanceled:   {CheckoutCompleted},
-}
-
-// To returns the state after a move, or Conflict.
-func (s CheckoutState) To(next CheckoutState) (CheckoutState, error) {
-	return checkoutMoves.to("checkout", s, next)
-}
-
-// Checkout freezes a cart: who buys, what, at which prices. It is paid by one payment
-// and becomes one order per seller; the buyer's "order" is the group of those, whose
-// state is computed (GroupState) and never stored.
-type Checkout struct {
-	ID      CheckoutID    `cbor:"id"`
-	Number  string        `cbor:"number"`  // for people and mails: "S-7K3M-92QX"
-	Receipt string        `cbor:"receipt"` // the unguessable name of the receipt page
-	Cart    CartID        `cbor:"cart,omitempty"`
-	Email   string        `cbor:"email"` // normalized
-	State   CheckoutState `cbor:"state"`
-	Orders  []OrderID     `cbor:"orders"`
-	Payment PaymentID     `cbor:"payment,omitempty"` // none when nothing is to be paid
-	Total   Money         `cbor:"total"`
-	Terms   string        `cbor:"terms"` // version of the terms agreed to
-	Created time.Time     `cbor:"created"`
-	Expires time.Time     `cbor:"expires"`
-}
-
-// OrderState follows one seller's part of a checkout. The states between paid and
-// refunded come with refunds.
-//
-//	pending_payment → paid → fulfilled
-//	pending_payment → expired | canceled → paid (late money)
+// Besides these: payment_processing → pending_payment when the card is declined;
+// pending_payment → paid where nothing is to be paid or the money needs no processing;
+// paid → fulfilled where granting takes no time; paid | fulfilled → refunded for all
+// lines at once; expired | canceled → paid for late money, which is honored (see
+// CheckoutState). A refund that the bank returns leads back: RefundReturned.
 type OrderState string
 
 const (
-	OrderPendingPayment OrderState = "pending_payment"
-	OrderPaid           OrderState = "paid"
-	OrderFulfilled      OrderState = "fulfilled"
-	OrderExpired        OrderState = "expired"
-	OrderCanceled       OrderState = "canceled"
+	OrderPendingPayment    OrderState = "pending_payment"
+	OrderPaymentProcessing OrderState = "payment_processing"
+	OrderPaid              OrderState = "paid"
+	OrderOnHold            OrderState = "on_hold"
+	OrderFulfilling        OrderState = "fulfilling"
+	OrderFulfilled         OrderState = "fulfilled"
+	OrderClosed            OrderState = "closed"
+	OrderPartiallyRefunded OrderState = "partially_refunded"
+	OrderRefunded          OrderState = "refunded"
+	OrderExpired           OrderState = "expired"
+	OrderCanceled          OrderState = "canceled"
 )
 
 var orderMoves = moves[OrderState]{
-	OrderPendingPayment: {OrderPaid, OrderExpired, OrderCanceled},
-	OrderPaid:           {OrderFulfilled},
-	OrderExpired:        {OrderPaid},
-	OrderCanceled:       {OrderPaid},
+	OrderPendingPayment:    {OrderPaymentProcessing, OrderPaid, OrderExpired, OrderCanceled},
+	OrderPaymentProcessing: {OrderPaid, OrderPendingPayment},
+	OrderPaid:              {OrderFulfilling, OrderFulfilled, OrderOnHold, OrderPartiallyRefunded, OrderRefunded},
+	OrderOnHold:            {OrderPaid, OrderRefunded},
+	OrderFulfilling:        {OrderFulfilled},
+	OrderFulfilled:         {OrderClosed, OrderPartiallyRefunded, OrderRefunded},
+	OrderPartiallyRefunded: {OrderRefunded},
+	OrderExpired:           {OrderPaid},
+	OrderCanceled:          {OrderPaid},
 }
 
 // To returns the state after a move, or Conflict.
 func (s OrderState) To(next OrderState) (OrderState, error) { return orderMoves.to("order", s, next) }
 
-// Paid reports whether the buyer's money for the order has arrived (nothing, for a free one).
-func (s OrderState) Paid() bool { return s == OrderPaid || s == OrderFulfilled }
+var orderRefundReturned = moves[OrderState]{
+	OrderRefunded:          {OrderPartiallyRefunded, OrderFulfilled, OrderPaid},
+	OrderPartiallyRefunded: {OrderFulfilled, OrderPaid},
+}
+
+// RefundReturned is the move back when a refund that had succeeded fails after all
+// (RefundState.ReturnedByBank): what it had taken is the buyer's again.
+func (s OrderState) RefundReturned(next OrderState) (OrderState, error) {
+	return orderRefundReturned.to("order", s, next)
+}
+
+// Paid reports whether the buyer's money for the order has arrived (nothing, for a free
+// one), whatever went back since.
+func (s OrderState) Paid() bool {
+	switch s {
+	case OrderPaid, OrderOnHold, OrderFulfilling, OrderFulfilled, OrderClosed, OrderPartiallyRefunded, OrderRefunded:
+		return true
+	}
+	return false
+}
+
+// orderACP are the states in the words of the Agentic Commerce Protocol, where a refund
+// is an adjustment of an order and no state of it.
+var orderACP = map[OrderState]string{
+	OrderPendingPayment: "created", OrderPaymentProcessing: "created", OrderPaid: "confirmed", OrderOnHold: "manual_review",
+	OrderFulfilling: "processing", OrderFulfilled: "completed", OrderClosed: "completed", OrderPartiallyRefunded: "completed",
+	OrderRefunded: "completed", OrderExpired: "canceled", OrderCanceled: "canceled",
+}
+
+// ACP is the state's name in the Agentic Commerce Protocol.
+func (s OrderState) ACP() string { return orderACP[s] }
 
 // Order is one seller's part of a checkout. Lines are stored inside it: they are few,
 // and read and written with it.
 type Order struct {
-	ID       OrderID    `cbor:"id"`
-	Checkout CheckoutID `cbor:"checkout"`
-	Seller   SellerID   `cbor:"seller"`
-	Email    string     `cbor:"email"`
-	State    OrderState `cbor:"state"`
-	Lines    []Line     `cbor:"lines"`
-	Total    Money      `cbor:"total"`
-	Created  time.Time  `cbor:"created"`
-	Paid     time.Time  `cbor:"paid,omitzero"`
+	ID       OrderID      `cbor:"id"`
+	Checkout CheckoutID   `cbor:"checkout"`
+	Seller   SellerID     `cbor:"seller"`
+	Email    string       `cbor:"email"`
+	State    OrderState   `cbor:"state"`
+	Dispute  OrderDispute `cbor:"dispute,omitempty"` // laid over the state: DisputeOf
+	Lines    []Line       `cbor:"lines"`
+	Total    Money        `cbor:"total"` // never changes; what goes back is refunds
+	Created  time.Time    `cbor:"created"`
+	Paid     time.Time    `cbor:"paid,omitzero"`
 }
 
 // Line is a thing sold, as it was when it was sold: name, price and commission rule
@@ -125,89 +107,107 @@ type Line struct {
 	Release    Release `cbor:"release"`
 }
 
-// PaymentState follows the money of a checkout.
+// LineState follows a thing sold.
 //
-//	created → processing → captured;  created → captured (paid before we knew)
-//	created | processing → failed | canceled → captured (late money)
-type PaymentState string
+//	ordered → granted → partially_revoked → revoked → refunded
+//	granted → revoked;  partially_revoked → refunded (of that part)
+//
+// Besides these, ordered → refunded: of an order that was on hold nothing was granted.
+type LineState string
 
 const (
-	PaymentCreated    PaymentState = "created" // recorded here, not yet known to the provider
-	PaymentProcessing PaymentState = "processing"
-	PaymentCaptured   PaymentState = "captured"
-	PaymentFailed     PaymentState = "failed"
-	PaymentCanceled   PaymentState = "canceled"
+	LineOrdered          LineState = "ordered"
+	LineGranted          LineState = "granted"
+	LinePartiallyRevoked LineState = "partially_revoked"
+	LineRevoked          LineState = "revoked"
+	LineRefunded         LineState = "refunded"
 )
 
-var paymentMoves = moves[PaymentState]{
-	PaymentCreated:    {PaymentProcessing, PaymentCaptured, PaymentFailed, PaymentCanceled},
-	PaymentProcessing: {PaymentCaptured, PaymentFailed, PaymentCanceled},
-	PaymentFailed:     {PaymentCaptured},
-	PaymentCanceled:   {PaymentCaptured},
+var lineMoves = moves[LineState]{
+	LineOrdered:          {LineGranted, LineRefunded},
+	LineGranted:          {LinePartiallyRevoked, LineRevoked},
+	LinePartiallyRevoked: {LineRevoked, LineRefunded},
+	LineRevoked:          {LineRefunded},
 }
 
 // To returns the state after a move, or Conflict.
-func (s PaymentState) To(next PaymentState) (PaymentState, error) {
-	return paymentMoves.to("payment", s, next)
+func (s LineState) To(next LineState) (LineState, error) { return lineMoves.to("line", s, next) }
+
+var lineReinstated = moves[LineState]{
+	LinePartiallyRevoked: {LineGranted},
+	LineRevoked:          {LineGranted},
+	LineRefunded:         {LineGranted},
 }
 
-// Open reports whether the provider may still change the payment, so that it is worth
-// asking.
-func (s PaymentState) Open() bool { return s == PaymentCreated || s == PaymentProcessing }
+// Reinstate gives back what was taken, for a reason: a refund that failed, a dispute won.
+func (s LineState) Reinstate(reason string) (LineState, error) {
+	return lineReinstated.toFor(reason, "line", s, LineGranted)
+}
 
-// Payment is what a provider is asked to collect for a checkout.
-type Payment struct {
-	ID       PaymentID    `cbor:"id"`
-	Checkout CheckoutID   `cbor:"checkout"`
-	State    PaymentState `cbor:"state"`
-	Amount   Money        `cbor:"amount"`
-	Provider string       `cbor:"provider"`
-	Live     bool         `cbor:"live,omitempty"`
-	Session  string       `cbor:"session,omitempty"` // the provider's ID
-	URL      string       `cbor:"url,omitempty"`     // where the buyer pays
-	Ref      string       `cbor:"ref,omitempty"`     // the provider's ID of the money movement
-	Created  time.Time    `cbor:"created"`
-	Captured time.Time    `cbor:"captured,omitzero"`
+// Quantity counts a line's units, as ACP does: how many were ordered, how many of them
+// the buyer still wants and pays for, and how many were granted.
+type Quantity struct{ Ordered, Current, Fulfilled int64 }
+
+// Valid reports whether 0 ≤ Fulfilled ≤ Ordered and 0 ≤ Current ≤ Ordered. Fulfilled is
+// above Current where something was granted and refunded since.
+func (q Quantity) Valid() bool {
+	return q.Ordered > 0 && q.Current >= 0 && q.Current <= q.Ordered && q.Fulfilled >= 0 && q.Fulfilled <= q.Ordered
 }
 
 // GroupState is what the buyer sees of all orders of a checkout.
 type GroupState string
 
 const (
-	GroupPending   GroupState = "pending"
-	GroupPaid      GroupState = "paid"
-	GroupFulfilled GroupState = "fulfilled"
-	GroupCanceled  GroupState = "canceled"
+	GroupPending            GroupState = "pending"
+	GroupPaid               GroupState = "paid"
+	GroupPartiallyFulfilled GroupState = "partially_fulfilled"
+	GroupFulfilled          GroupState = "fulfilled"
+	GroupPartiallyRefunded  GroupState = "partially_refunded"
+	GroupRefunded           GroupState = "refunded"
+	GroupDisputed           GroupState = "disputed"
+	GroupCanceled           GroupState = "canceled"
 )
 
-// GroupOf computes the state of a group from its orders: as far as the least of those
-// that are still wanted; canceled when none is.
+// GroupOf computes the state of a group from its orders, of which those that expired or
+// were canceled don't count. It is the first that fits: canceled when none counts,
+// pending when one isn't paid (or is in a state that this binary doesn't know),
+// disputed when one is, refunded when all are, partially_refunded when one is in part or
+// whole, fulfilled when all are, partially_fulfilled when one is, and paid.
 func GroupOf(orders []Order) GroupState {
-	state, wanted := GroupFulfilled, false
+	var counted, paid, disputed, refunded, touched, fulfilled int
 	for _, o := range orders {
-		switch o.State {
-		case OrderExpired, OrderCanceled:
+		if o.State == OrderExpired || o.State == OrderCanceled {
 			continue
-		case OrderPaid:
-			state = GroupPaid
-		case OrderFulfilled:
-		default:
-			return GroupPending
 		}
-		wanted = true
+		counted++
+		paid += count(o.State.Paid())
+		disputed += count(o.Dispute == OrderDisputeOpen)
+		refunded += count(o.State == OrderRefunded)
+		touched += count(o.State == OrderRefunded || o.State == OrderPartiallyRefunded)
+		fulfilled += count(o.State == OrderFulfilled || o.State == OrderClosed)
 	}
-	if !wanted {
+	switch {
+	case counted == 0:
 		return GroupCanceled
+	case paid < counted:
+		return GroupPending
+	case disputed > 0:
+		return GroupDisputed
+	case refunded == counted:
+		return GroupRefunded
+	case touched > 0:
+		return GroupPartiallyRefunded
+	case fulfilled == counted:
+		return GroupFulfilled
+	case fulfilled > 0:
+		return GroupPartiallyFulfilled
 	}
-	return state
+	return GroupPaid
 }
 
-// ProviderEvent records that a provider's event has been dealt with, or why it was put
-// aside for the operator. Its key is provider and event ID.
-type ProviderEvent struct {
-	ID         string    `cbor:"id"` // "sandbox:evt_…"
-	Type       string    `cbor:"type"`
-	Payment    PaymentID `cbor:"payment,omitempty"`
-	Quarantine string    `cbor:"quarantine,omitempty"` // why it doesn't fit; empty when it did
-	Received   time.Time `cbor:"received"`
+func count(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -25,10 +25,14 @@ func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
 }
 
 var receiptStates = map[market.GroupState]views.State{
-	market.GroupPending:   views.Confirming,
-	market.GroupPaid:      views.Paid,
-	market.GroupFulfilled: views.Paid,
-	market.GroupCanceled:  views.Expired,
+	market.GroupPending:            views.Confirming,
+	market.GroupPaid:               views.Paid,
+	market.GroupPartiallyFulfilled: views.Paid,
+	market.GroupFulfilled:          views.Paid,
+	market.GroupPartiallyRefunded:  views.Paid,
+	market.GroupRefunded:           views.Paid,
+	market.GroupDisputed:           views.Paid,
+	market.GroupCanceled:           views.Expired,
 }
 
 func receiptPage(rec *order.Receipt) views.Receipt {
