@@ -154,6 +154,9 @@ func (db *DB) open() (err error) {
 	if err = db.readMeta(dir); err == nil {
 		err = db.readHead()
 	}
+	if err == nil {
+		err = db.migrate(dir)
+	}
 	if pebble.IsCorruptionError(err) {
 		err = openError(dir, err)
 	}

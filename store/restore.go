@@ -57,7 +57,8 @@ func (r *Restore) Ingest(ctx context.Context, paths ...string) error {
 }
 
 // Finish writes where the history stands and closes the directory. It is a new node
-// from now on, fenced until somebody has compared it with the outside.
+// from now on, fenced until somebody has compared it with the outside. Conflict for data
+// that a newer binary has written.
 func (r *Restore) Finish(h Head) error {
 	err := r.finish(h)
 	return errors.Join(err, r.Close())
@@ -67,7 +68,13 @@ func (r *Restore) finish(h Head) error {
 	b := r.engine.NewBatch()
 	defer b.Close()
 	now := time.Now().UTC()
-	if err := setMeta(b, Node{ID: market.NewNodeID(now), Created: now, Origin: &h.Origin, Fenced: true}); err != nil {
+	// The directory is of the version of its data, whoever restores it: what that lacks
+	// is done by the first Open, and until then an older binary may have it.
+	version, err := storedDataVersion(r.engine, r.opts.Dir, h.LSN)
+	if err != nil {
+		return err
+	}
+	if err := setMeta(b, Node{ID: market.NewNodeID(now), Created: now, Origin: &h.Origin, Fenced: true}, version); err != nil {
 		return err
 	}
 	if h.LSN > 0 {

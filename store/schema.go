@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -28,7 +29,7 @@ func dataVersion() []byte { return versionBytes(SchemaVersion) }
 
 func versionBytes(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
-// readMeta reads schema version and node, and writes them into a new database.
+// readMeta reads the directory's version and node, and writes them into a new database.
 func (db *DB) readMeta(dir string) error {
 	v, err := db.engineValue(keySchema)
 	if err != nil {
@@ -37,18 +38,54 @@ func (db *DB) readMeta(dir string) error {
 	if v == nil {
 		return db.initialize(dir)
 	}
-	if len(v) != 4 {
-		return fmt.Errorf("store: the schema version in %s is damaged (%x)", dir, v)
-	}
-	if got := binary.BigEndian.Uint32(v); got != SchemaVersion {
-		return market.Errorf(market.Conflict, "The data in %s has schema version %d, and this souk knows version %d. Use a newer souk for it.",
-			dir, got, SchemaVersion)
+	if _, err := knownVersion(v, dir); err != nil {
+		return err
 	}
 	v, err = db.engineValue(keyNode)
 	if err != nil {
 		return err
 	}
 	return decode(v, &db.node)
+}
+
+// knownVersion reads a version, and refuses one that this binary doesn't know.
+func knownVersion(v []byte, dir string) (uint32, error) {
+	if len(v) != 4 || binary.BigEndian.Uint32(v) == 0 {
+		return 0, market.Errorf(market.Internal, "The database in %s is damaged. Keep the directory aside and run souk restore from the replica.", dir).
+			Because(fmt.Errorf("store: the schema version is damaged (%x)", v))
+	}
+	got := binary.BigEndian.Uint32(v)
+	if got > SchemaVersion {
+		return 0, market.Errorf(market.Conflict, "The data in %s has schema version %d, and this souk knows version %d. Use a newer souk for it.",
+			dir, got, SchemaVersion)
+	}
+	return got, nil
+}
+
+// storedDataVersion reads the version of the data, whose last commit is last. A database
+// without commits has none yet: its first commit will carry this binary's.
+func storedDataVersion(from pebble.Reader, dir string, last LSN) (uint32, error) {
+	r := reader{from: from}
+	v, err := r.value(keyDataVersion)
+	switch {
+	case err != nil:
+		return 0, err
+	case v != nil:
+		return knownVersion(v, dir)
+	case last > 0:
+		return 1, nil
+	}
+	return SchemaVersion, nil
+}
+
+// raiseDirectory makes the directory's version this binary's.
+func (db *DB) raiseDirectory(dir string) error {
+	v, err := db.engineValue(keySchema)
+	if err != nil || bytes.Equal(v, versionBytes(SchemaVersion)) {
+		return err
+	}
+	db.opts.Logger.Info("older versions of souk can't open the data directory any more", "dir", dir, "version", SchemaVersion)
+	return db.writeMeta(db.node)
 }
 
 // initialize makes a database of an empty directory. One that holds keys but no schema
@@ -68,11 +105,11 @@ func (db *DB) initialize(dir string) error {
 	return db.writeMeta(Node{ID: market.NewNodeID(db.opts.Clock()), Created: db.opts.Clock().UTC()})
 }
 
-// writeMeta writes schema version and node. Its caller holds nodeMu or is Open.
+// writeMeta writes the directory's version and node. Its caller holds nodeMu or is Open.
 func (db *DB) writeMeta(n Node) error {
 	b := db.engine.NewBatch()
 	defer b.Close()
-	if err := setMeta(b, n); err != nil {
+	if err := setMeta(b, n, SchemaVersion); err != nil {
 		return err
 	}
 	if err := b.Commit(pebble.Sync); err != nil {
@@ -82,12 +119,12 @@ func (db *DB) writeMeta(n Node) error {
 	return nil
 }
 
-func setMeta(b *pebble.Batch, n Node) error {
+func setMeta(b *pebble.Batch, n Node, version uint32) error {
 	v, err := encode(n)
 	if err != nil {
 		return err
 	}
-	if err := b.Set(keySchema, versionBytes(SchemaVersion), nil); err != nil {
+	if err := b.Set(keySchema, versionBytes(version), nil); err != nil {
 		return fmt.Errorf("store: writing the schema version: %w", err)
 	}
 	if err := b.Set(keyNode, v, nil); err != nil {
