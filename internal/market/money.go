@@ -1,7 +1,9 @@
 package market
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -14,7 +16,8 @@ type Currency string
 
 // exponents is ISO 4217's number of minor digits where it isn't two, for the
 // currencies in use today. Fund codes and metals are left out: nothing is sold in them.
-// What a payment provider counts otherwise (PRODUCT.md C.24) is its own package's matter.
+// What a payment provider counts otherwise (PRODUCT.md C.24) is its own package's matter;
+// testdata/currencies.txt has both.
 var exponents = map[Currency]int{
 	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
 	"UGX": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
@@ -47,6 +50,9 @@ func (c Currency) Exponent() int {
 // Valid reports whether c is a currency of the table.
 func (c Currency) Valid() bool { return c.Exponent() >= 0 }
 
+// Currencies are all of the table, in alphabetical order.
+func Currencies() []Currency { return slices.Sorted(maps.Keys(exponents)) }
+
 // Money is an amount in minor units of a currency (900 USD is nine dollars). The zero
 // value is no money in no currency, and may be added to any.
 type Money struct {
@@ -78,6 +84,16 @@ func (m Money) Add(n Money) (Money, error) {
 
 // countable reports whether m is within the bounds that ParseMoney and sums keep.
 func (m Money) countable() bool { return abs(m.Amount) <= maxAmount }
+
+// MarshalJSON writes {"amount": minor units, "currency": code}, the amount as an integer
+// that survives JSON's numbers: one above 2^53-1 is Invalid. Reading refuses fractions.
+func (m Money) MarshalJSON() ([]byte, error) {
+	if !m.countable() {
+		return nil, Errorf(Invalid, "%s is more than JSON can count", m)
+	}
+	type plain Money
+	return json.Marshal(plain(m))
+}
 
 // Neg returns -m.
 func (m Money) Neg() Money { return Money{-m.Amount, m.Currency} }
@@ -170,6 +186,31 @@ func (m Money) Allocate(weights ...int64) ([]Money, error) {
 		parts[i].Amount++
 	}
 	return parts, nil
+}
+
+// Discount splits a discount on a whole order over its lines, in proportion to their
+// prices by largest remainder. No line gets more off than it costs, so a discount above
+// the sum of all is that sum, and no total is ever negative. Prices and the discount are
+// nothing or more, and of one currency.
+func Discount(prices []Money, off Money) ([]Money, error) {
+	total, weights := Money{Currency: off.Currency}, make([]int64, len(prices))
+	for i, p := range prices {
+		sum, err := total.Add(p)
+		if err != nil {
+			return nil, err
+		}
+		if p.Amount < 0 {
+			return nil, Errorf(Invalid, "a price of %s can't be discounted", p)
+		}
+		total, weights[i] = sum, p.Amount
+	}
+	if off.Amount < 0 {
+		return nil, Errorf(Invalid, "a discount can't be %s: it takes nothing or more off", off)
+	}
+	if total.IsZero() {
+		return make([]Money, len(prices)), nil
+	}
+	return Money{min(off.Amount, total.Amount), total.Currency}.Allocate(weights...)
 }
 
 // String is the amount with its code, in the form ParseMoney reads: "9.00 USD", "-500 JPY".

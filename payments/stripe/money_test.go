@@ -1,6 +1,9 @@
 package stripe
 
 import (
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/souk-market/souk/internal/market"
@@ -55,6 +58,40 @@ func TestAmounts(t *testing.T) {
 		if !seen[c] {
 			t.Errorf("%s has a unit of its own and no case", c)
 		}
+	}
+}
+
+// TestEveryCurrency has one test per currency of internal/market's list, which says for
+// each how many digits Stripe writes and in which steps.
+func TestEveryCurrency(t *testing.T) {
+	text, err := os.ReadFile("../../internal/market/testdata/currencies.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if line[0] == '#' {
+			continue
+		}
+		words := strings.Fields(line)
+		t.Run(words[0], func(t *testing.T) {
+			m, err := market.ParseMoney("70 " + words[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := toStripe(m)
+			if words[2] == "-" {
+				if !market.Is(err, market.Invalid) {
+					t.Errorf("%s is %d at Stripe, want it refused", m, got)
+				}
+				return
+			}
+			if want := "70" + strings.Repeat("0", int(words[2][0]-'0')); err != nil || strconv.FormatInt(got, 10) != want {
+				t.Errorf("%s is %d at Stripe, %v; want %s", m, got, err, want)
+			}
+			if u, _ := unitOf(m.Currency); strconv.FormatInt(u.step, 10) != words[3] {
+				t.Errorf("%s goes in steps of %d, want %s", m.Currency, u.step, words[3])
+			}
+		})
 	}
 }
 
