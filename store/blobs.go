@@ -47,7 +47,8 @@ func namesBlob(from pebble.Reader, sha256 string) (bool, error) {
 
 // tenantsIn lists the tenants that have anything, by a seek for each.
 func tenantsIn(from pebble.Reader) (tenants []market.TenantID, err error) {
-	it, err := from.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceTenant}, UpperBound: []byte{spaceTenant + 1}})
+	nameless := tenantPrefix("") // holds the data's version
+	it, err := from.NewIter(&pebble.IterOptions{LowerBound: successor(nameless), UpperBound: []byte{spaceTenant + 1}})
 	if err != nil {
 		return nil, fmt.Errorf("store: listing tenants: %w", err)
 	}
