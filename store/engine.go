@@ -35,8 +35,8 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 		FS:                          o.FS,
 		Lock:                        lock,
 		FormatMajorVersion:          formatVersion,
-		CacheSize:                   cache,
-		MemTableSize:                32 << 20,
+		CacheSize:                   cache + 2*memTable, // Pebble takes memtables out of the cache's budget
+		MemTableSize:                memTable,
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       20,
@@ -56,6 +56,8 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 	opts.WithFSDefaults()
 	return opts
 }
+
+const memTable = 32 << 20 // bytes
 
 // SSTOptions are the options for sorted tables that Restore.Ingest can take in.
 func SSTOptions() sstable.WriterOptions {

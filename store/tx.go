@@ -69,6 +69,7 @@ type Reader interface {
 type reader struct {
 	from   pebble.Reader
 	own    *writes // of a Tx, over what is in from; nil otherwise
+	points *points // for those who read many single keys; nil for one by one
 	prefix tuple   // of the tenant
 	tenant market.TenantID
 	now    time.Time
@@ -103,6 +104,9 @@ func (r *reader) read(key []byte, use func(v []byte) error) (found bool, err err
 			}
 			return true, use(w.value)
 		}
+	}
+	if r.points != nil {
+		return r.points.read(key, use)
 	}
 	v, closer, err := r.from.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -365,8 +369,12 @@ func (db *DB) run(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Res
 		}
 	}()
 	started := time.Now()
-	tx := &Tx{frontier: db.frontier, reader: reader{from: db.engine, own: &db.own, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
-	defer func() { tx.from, tx.own = nil, nil }() // the writes are used again: a late one would go into another's
+	points := &points{from: db.engine}
+	defer points.close()
+	tx := &Tx{frontier: db.frontier, reader: reader{
+		from: db.engine, own: &db.own, points: points, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now(),
+	}}
+	defer func() { tx.from, tx.own, tx.points = nil, nil, nil }() // the writes are used again: a late one would go into another's
 	if op.ID != "" {
 		done, err := tx.operation(op.ID)
 		if err == nil {
