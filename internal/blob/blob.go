@@ -9,13 +9,22 @@
 // (market.Blob), and the exclusion of a second process: a directory belongs to one
 // process at a time, which the store's lock on the same data directory gives.
 //
+// # Naming and collecting
+//
+// Whoever writes a record that names a blob puts the blob first, in the same process and
+// less than a day before the record is committed; also when it may be there already, for
+// Put makes it young again. A record that is there may be named by others as it is, in
+// one transaction. In return Collect removes only what no record names and nobody has
+// put for a day, so nothing that a record names, now or in a moment, is removed.
+//
 // # Layout
 //
 //	DIR/ab/abcd…      a blob: 64 lower-case hex digits, in the folder of the first two
 //	DIR/tmp/put-…     a blob being written; left over only by a crash, removed by Open
 //
 // A file appears under its name only by a rename after its bytes were synced, and the
-// folder is synced before anyone is told. So a crash leaves at most temporaries.
+// folder is synced before anyone is told. So a crash leaves at most temporaries, and
+// files that Collect was about to remove.
 package blob
 
 import (
@@ -31,6 +40,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/souk-market/souk/internal/market"
 )
@@ -67,10 +79,21 @@ type Ref struct {
 // ErrDamaged marks a blob whose content doesn't hash to its name any more.
 var ErrDamaged = errors.New("damaged")
 
+// ErrForeign marks a file among the blobs that is none.
+var ErrForeign = errors.New("not a blob")
+
 // Store is a directory of blobs. Its methods may be called at the same time.
 type Store struct {
 	dir string
 	tmp string
+
+	// mu makes one step of seeing that a blob is there and making it young, and another
+	// of seeing that it is old and removing it. It guards puts.
+	mu    sync.Mutex
+	puts  map[Sum]time.Time // of this process, by its monotonic clock; Collect forgets old ones
+	clock func() time.Time
+
+	removed, removedBytes atomic.Int64
 }
 
 const (
@@ -83,7 +106,7 @@ const (
 // Open opens the store in dir, makes it when it isn't there, and removes what a crash
 // left half written.
 func Open(dir string) (*Store, error) {
-	s := &Store{dir: dir, tmp: filepath.Join(dir, tmpName)}
+	s := &Store{dir: dir, tmp: filepath.Join(dir, tmpName), puts: map[Sum]time.Time{}, clock: time.Now}
 	if err := s.makeFolders(); err != nil {
 		return nil, fmt.Errorf("blob: opening %s: %w", dir, err)
 	}
@@ -146,18 +169,42 @@ func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (Ref, error) 
 	return ref, nil
 }
 
-// publish makes the temporary f the blob ref, unless there is one. The folder is synced
-// in both cases: the one that is there may be another Put's, not yet synced.
+// publish makes the temporary f the blob ref, unless there is one, which it makes young.
+// The folder is synced in both cases: the one that is there may be another Put's, not
+// yet synced.
 func (s *Store) publish(f *os.File, ref Ref) error {
-	if !s.holds(ref) {
+	there, err := s.renew(ref)
+	if err != nil {
+		return err
+	}
+	if !there {
 		if err := f.Sync(); err != nil {
 			return err
 		}
-		if err := os.Rename(f.Name(), s.path(ref.Sum)); err != nil {
+		if err := s.name(f, ref); err != nil {
 			return err
 		}
 	}
 	return syncPath(s.folder(ref.Sum))
+}
+
+// renew makes the blob ref young when it is there, so that Collect leaves it.
+func (s *Store) renew(ref Ref) (there bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.holds(ref) {
+		return false, nil
+	}
+	s.puts[ref.Sum] = s.clock()
+	return true, os.Chtimes(s.path(ref.Sum), time.Time{}, time.Now())
+}
+
+// name gives the temporary f, which is on disk, the name of ref.
+func (s *Store) name(f *os.File, ref Ref) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.puts[ref.Sum] = s.clock()
+	return os.Rename(f.Name(), s.path(ref.Sum))
 }
 
 // holds reports whether ref is there with its whole length. A file of another length is
@@ -274,8 +321,9 @@ func (s *Store) Verify(ctx context.Context, sum Sum) error {
 	return nil
 }
 
-// All yields every blob in the order of the sums. Blobs put meanwhile may be missing. A
-// file that is no blob is yielded as an error that names it, and the walk goes on.
+// All yields every blob in the order of the sums. Blobs put or removed meanwhile may be
+// missing. A file that is no blob is yielded as an error that names it and wraps
+// ErrForeign, and the walk goes on.
 func (s *Store) All() iter.Seq2[Ref, error] {
 	return func(yield func(Ref, error) bool) {
 		for i := range 256 {
@@ -294,6 +342,9 @@ func (s *Store) eachIn(first byte, yield func(Ref, error) bool) bool {
 	}
 	for _, entry := range entries {
 		ref, err := refOf(entry, first)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since the folder was read
+		}
 		if err != nil {
 			err = fmt.Errorf("blob: %s: %w", filepath.Join(folder, entry.Name()), err)
 		}
@@ -307,7 +358,7 @@ func (s *Store) eachIn(first byte, yield func(Ref, error) bool) bool {
 func refOf(entry fs.DirEntry, first byte) (Ref, error) {
 	sum, err := ParseSum(entry.Name())
 	if err != nil || sum[0] != first || !entry.Type().IsRegular() {
-		return Ref{}, errors.New("not a blob")
+		return Ref{}, ErrForeign
 	}
 	info, err := entry.Info()
 	if err != nil {

@@ -1,7 +1,6 @@
 package blob
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -337,76 +335,6 @@ func TestDiskRefusal(t *testing.T) {
 	if _, err := s.Put(context.Background(), strings.NewReader("x"), 1); !market.Is(err, market.Unavailable) {
 		t.Errorf("Put: %v, want Unavailable", err)
 	}
-}
-
-// TestKilledProcess kills a process that puts as fast as it can: every blob it
-// acknowledged is there, and none is half there.
-func TestKilledProcess(t *testing.T) {
-	if dir := os.Getenv("SOUK_BLOB_VICTIM"); dir != "" {
-		putUntilKilled(dir)
-	}
-	dir := t.TempDir()
-	for round := range 3 {
-		acknowledged := runVictim(t, dir, 40*(round+1))
-		s := open(t, dir)
-		for _, text := range acknowledged {
-			sum, err := ParseSum(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Verify(context.Background(), sum); err != nil {
-				t.Errorf("acknowledged, but: %v", err)
-			}
-		}
-		checkWhole(t, s)
-	}
-}
-
-// runVictim kills the process after it has acknowledged n blobs, and returns those.
-func runVictim(t *testing.T, dir string, n int) (acknowledged []string) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledProcess$")
-	cmd.Env = append(os.Environ(), "SOUK_BLOB_VICTIM="+dir)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for len(acknowledged) < n && lines.Scan() {
-		acknowledged = append(acknowledged, lines.Text())
-	}
-	cmd.Process.Kill()
-	cmd.Wait()
-	if len(acknowledged) < n {
-		t.Fatalf("the process ended by itself after %d blobs", len(acknowledged))
-	}
-	return acknowledged
-}
-
-func putUntilKilled(dir string) {
-	s, err := Open(dir)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	var wg sync.WaitGroup
-	for worker := range 3 {
-		wg.Go(func() {
-			for i := 0; ; i++ {
-				seed := fmt.Sprintf("%d %d %d ", os.Getpid(), worker, i)
-				ref, err := s.Put(context.Background(), strings.NewReader(strings.Repeat(seed, 5000)), 1<<20)
-				if err != nil {
-					fmt.Fprintln(os.Stderr, err)
-					os.Exit(1)
-				}
-				fmt.Println(ref.Sum)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 func TestServeContent(t *testing.T) {
