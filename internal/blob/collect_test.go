@@ -117,7 +117,7 @@ func TestCollectKeepsWhatThisProcessHasPut(t *testing.T) {
 	if got := collect(t, s, time.Now().AddDate(-10, 0, 0), naming()); got.Kept != 0 {
 		t.Errorf("a file of fifty years ago, ten years ago: %+v", got)
 	}
-	ref = put(t, s, "put, and forgotten")
+	put(t, s, "put, and forgotten")
 	now = now.Add(Young)
 	if got := collect(t, s, time.Now().AddDate(-10, 0, 0), naming()); got.Kept != 1 {
 		t.Errorf("a clock that went back makes old: %+v", got)
