@@ -152,7 +152,8 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 		Catalog: h.catalog, Licenses: &licensing.Desk{Store: h.db, Tenant: market.MainTenant},
 		BaseURL: func() string { return baseURL }, Currency: cfg.Currency, Version: version(), Logger: h.log,
 	})
-	watch := h.monitor(replicas)
+	runner := jobs.New(h.db, market.MainTenant, mailer.Handlers(), h.log)
+	watch := h.monitor(replicas, runner)
 	handler = h.guard(routes(pages, rest, watch, bank), watch, baseURL)
 
 	for _, r := range replicas {
@@ -163,7 +164,7 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 		parts = append(parts, part{"sandbox", bank.Run})
 	}
 	parts = append(parts,
-		part{"jobs", func(ctx context.Context) error { return h.runJobs(ctx, shop, mailer) }},
+		part{"jobs", func(ctx context.Context) error { return h.runJobs(ctx, shop, runner) }},
 		part{"reconcile", func(ctx context.Context) error { return h.maintain(ctx, shop) }},
 		part{"edge", server.Run},
 	)
@@ -261,7 +262,7 @@ func routes(pages, rest http.Handler, watch *monitor.Monitor, bank *sandbox.Bank
 
 // runJobs runs the job queue. On a restored directory it first asks the payment
 // provider what became of open payments: until then nothing leaves the machine.
-func (h *house) runJobs(ctx context.Context, shop *order.Shop, mailer *notify.Mailer) error {
+func (h *house) runJobs(ctx context.Context, shop *order.Shop, runner *jobs.Runner) error {
 	for h.db.Node().Fenced {
 		err := shop.ReconcileAll(ctx)
 		if err == nil {
@@ -276,7 +277,7 @@ func (h *house) runJobs(ctx context.Context, shop *order.Shop, mailer *notify.Ma
 			return nil
 		}
 	}
-	return jobs.New(h.db, market.MainTenant, mailer.Handlers(), h.log).Run(ctx)
+	return runner.Run(ctx)
 }
 
 // maintain does what is due every minute.

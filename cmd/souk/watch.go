@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/souk-market/souk/internal/edge"
+	"github.com/souk-market/souk/internal/jobs"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/monitor"
 	"github.com/souk-market/souk/internal/replica"
@@ -14,10 +15,17 @@ import (
 )
 
 // monitor watches the parts of the marketplace.
-func (h *house) monitor(replicas []*replica.Replicator) *monitor.Monitor {
+func (h *house) monitor(replicas []*replica.Replicator, runner *jobs.Runner) *monitor.Monitor {
 	m := monitor.New(monitor.Options{Token: h.cfg.MetricsToken.Reveal(), Version: version(), Logger: h.log})
 	m.WatchStore(h.db.Stats)
 	m.WatchJobs(h.jobCounts)
+	m.Gauge("souk_jobs_unhandled_kinds", "Kinds of which jobs wait and that nobody does.", func() float64 {
+		kinds, err := runner.Unhandled(context.Background())
+		if err != nil {
+			h.log.Error("looking for jobs that nobody does", "err", err)
+		}
+		return float64(len(kinds))
+	})
 	for i, r := range replicas {
 		m.WatchReplica(fmt.Sprint(i+1), r.Lag, r.Err)
 	}

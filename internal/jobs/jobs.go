@@ -7,6 +7,11 @@
 // after the effect and before the note of it repeats the job. A crash counts as a
 // failed attempt, so that a job which kills the process ends among the dead; being
 // stopped in good order doesn't.
+//
+// A clock that is set back neither stops the queue nor repeats what runs: what waits for a
+// moment that now lies too far ahead is brought forward. A job scheduled for a date waits
+// for that date. A clock that is set forward by more than a lease makes the jobs under way
+// look abandoned, and they may run twice.
 package jobs
 
 import (
@@ -57,11 +62,16 @@ type Runner struct {
 	busy map[string]int // running jobs by kind
 	wake chan struct{}
 	wg   sync.WaitGroup
+
+	// Owned by Run.
+	clock    time.Time       // when the queue was last looked at
+	surveyed time.Time       // when it was last looked through for kinds without a handler
+	named    map[string]bool // those kinds, once the log has them
 }
 
 // New returns a Runner; handlers are by kind of job.
 func New(db *store.DB, tenant market.TenantID, handlers map[string]Handler, log *slog.Logger) *Runner {
-	r := &Runner{db: db, tenant: tenant, handlers: map[string]Handler{}, log: log, busy: map[string]int{}, wake: make(chan struct{}, 1)}
+	r := &Runner{db: db, tenant: tenant, handlers: map[string]Handler{}, log: log, busy: map[string]int{}, wake: make(chan struct{}, 1), named: map[string]bool{}}
 	for kind, h := range handlers {
 		r.handlers[kind] = h.withDefaults()
 	}
@@ -117,8 +127,82 @@ func (r *Runner) nudge() {
 // that failed.
 const maxWait = 10 * time.Second
 
+// clockSlack is by how much the clock may be set back without notice: that much later a
+// job may run.
+const clockSlack = time.Second
+
+// survey looks at the queue as a whole: at the start, when the clock has been set back
+// since the last look, and for kinds without a handler now and then.
+func (r *Runner) survey(ctx context.Context) error {
+	now, err := r.now(ctx)
+	if err != nil {
+		return err
+	}
+	if r.clock.IsZero() || now.Before(r.clock.Add(-clockSlack)) {
+		if err := r.advance(ctx); err != nil {
+			return err
+		}
+	}
+	r.clock = now
+	if away := now.Sub(r.surveyed); away >= 0 && away < maxWait {
+		return nil
+	}
+	r.surveyed = now
+	kinds, err := r.Unhandled(ctx)
+	for _, kind := range kinds {
+		if !r.named[kind] {
+			r.log.Warn("nobody does the jobs of a kind; they stay in the queue", "kind", kind)
+			r.named[kind] = true
+		}
+	}
+	return err
+}
+
+func (r *Runner) now(ctx context.Context) (now time.Time, err error) {
+	err = r.db.View(ctx, r.tenant, func(tx *store.ReadTx) error {
+		now = tx.Now()
+		return nil
+	})
+	return now, err
+}
+
+// advance lets no job wait until a clock that was set back has caught up.
+func (r *Runner) advance(ctx context.Context) error {
+	for _, kind := range slices.Sorted(maps.Keys(r.handlers)) {
+		lease := r.handlers[kind].Lease + leaseGrace
+		for after, more := store.Cursor(""), true; more; more = after != "" {
+			var next store.Cursor
+			_, err := r.db.Update(ctx, r.tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) (err error) {
+				next, err = store.AdvanceJobs(tx, kind, lease, after)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			after = next
+		}
+	}
+	return nil
+}
+
+// Unhandled lists the kinds of which jobs wait and which have no handler.
+func (r *Runner) Unhandled(ctx context.Context) (kinds []string, err error) {
+	err = r.db.View(ctx, r.tenant, func(tx *store.ReadTx) error {
+		waiting, err := store.WaitingKinds(tx)
+		kinds = slices.DeleteFunc(waiting, func(kind string) bool {
+			_, handled := r.handlers[kind]
+			return handled
+		})
+		return err
+	})
+	return kinds, err
+}
+
 // claim starts what is due and returns how long there is nothing to do.
 func (r *Runner) claim(ctx context.Context) (time.Duration, error) {
+	if err := r.survey(ctx); err != nil {
+		return maxWait, err
+	}
 	claims := r.free()
 	due, ok, err := r.next(ctx, claims)
 	if err != nil {

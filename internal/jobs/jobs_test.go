@@ -438,3 +438,28 @@ func TestClosedStoreDoesNotStopTheRunnerFromStopping(t *testing.T) {
 		}
 	})
 }
+
+func TestKindsThatNobodyDoesAreNamed(t *testing.T) {
+	test(t, func(b *bench) {
+		var done record
+		r := jobs.New(b.db, market.MainTenant, map[string]jobs.Handler{"mail": done.handler(nil)}, slog.New(slog.DiscardHandler))
+		b.enqueue("mail", "x")
+		b.enqueue("nobodys.first", "x")
+		b.enqueue("nobodys.second", "x")
+		b.enqueue("nobodys.second", "x")
+		if got, err := r.Unhandled(context.Background()); err != nil || !slices.Equal(got, []string{"nobodys.first", "nobodys.second"}) {
+			b.Errorf("nobody does %v (%v)", got, err)
+		}
+		defer b.run(map[string]jobs.Handler{"mail": done.handler(nil)})()
+		time.Sleep(time.Hour)
+		if n := strings.Count(b.log.String(), "kind=nobodys.second"); n != 1 {
+			b.Errorf("named %d times in an hour, want once\n%s", n, b.log.String())
+		}
+		b.enqueue("nobodys.third", "x")
+		time.Sleep(time.Minute)
+		if !strings.Contains(b.log.String(), "kind=nobodys.third") {
+			b.Errorf("a later one isn't named\n%s", b.log.String())
+		}
+		b.want(4, 0, 0)
+	})
+}
