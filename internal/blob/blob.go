@@ -94,6 +94,8 @@ type Store struct {
 	clock func() time.Time
 
 	removed, removedBytes atomic.Int64
+
+	buffers sync.Pool // of *[copySize]byte
 }
 
 const (
@@ -159,7 +161,9 @@ func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (Ref, error) 
 	}
 	defer os.Remove(f.Name()) // fails when the rename has taken it, as it should
 	defer f.Close()
-	ref, err := copyHashed(ctx, f, r, limit)
+	buf := s.buffer()
+	defer s.buffers.Put(buf)
+	ref, err := copyHashed(ctx, f, r, limit, buf[:])
 	if err != nil {
 		return Ref{}, err
 	}
@@ -214,11 +218,18 @@ func (s *Store) holds(ref Ref) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() == ref.Size
 }
 
-func copyHashed(ctx context.Context, f *os.File, r io.Reader, limit int64) (Ref, error) {
+func (s *Store) buffer() *[copySize]byte {
+	if buf, ok := s.buffers.Get().(*[copySize]byte); ok {
+		return buf
+	}
+	return new([copySize]byte)
+}
+
+func copyHashed(ctx context.Context, f *os.File, r io.Reader, limit int64, buf []byte) (Ref, error) {
 	limit = min(max(limit, 0), math.MaxInt64-1)
 	src := &source{ctx: ctx, r: r}
 	h := sha256.New()
-	n, err := io.CopyBuffer(io.MultiWriter(f, h), io.LimitReader(src, limit+1), make([]byte, copySize))
+	n, err := io.CopyBuffer(io.MultiWriter(f, h), io.LimitReader(src, limit+1), buf)
 	switch {
 	case src.err != nil:
 		return Ref{}, fmt.Errorf("blob: reading what to put: %w", src.err)
@@ -311,8 +322,10 @@ func (s *Store) Verify(ctx context.Context, sum Sum) error {
 		return err
 	}
 	defer f.Close()
+	buf := s.buffer()
+	defer s.buffers.Put(buf)
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, &source{ctx: ctx, r: f.File}, make([]byte, copySize)); err != nil {
+	if _, err := io.CopyBuffer(h, &source{ctx: ctx, r: f.File}, buf[:]); err != nil {
 		return fmt.Errorf("blob: verifying %s: %w", f.Name(), err)
 	}
 	if found := sumOf(h); found != sum {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +13,6 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/souk-market/souk/internal/market"
 )
@@ -334,48 +331,5 @@ func TestDiskRefusal(t *testing.T) {
 	}
 	if _, err := s.Put(context.Background(), strings.NewReader("x"), 1); !market.Is(err, market.Unavailable) {
 		t.Errorf("Put: %v, want Unavailable", err)
-	}
-}
-
-func TestServeContent(t *testing.T) {
-	s := open(t, t.TempDir())
-	content := strings.Repeat("0123456789", 50_000)
-	ref := put(t, s, content)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, err := s.Open(r.Context(), ref.Sum)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer f.Close()
-		w.Header().Set("ETag", `"`+ref.Sum.String()+`"`)
-		http.ServeContent(w, r, "release.zip", time.Time{}, f)
-	}))
-	defer server.Close()
-	for _, c := range []struct {
-		rng, want string
-		status    int
-	}{
-		{"", content, 200},
-		{"bytes=499995-", content[499_995:], 206},
-		{"bytes=10-19", content[10:20], 206},
-		{"bytes=500000-", "", 416},
-	} {
-		req, err := http.NewRequest("GET", server.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.rng != "" {
-			req.Header.Set("Range", c.rng)
-		}
-		resp, err := server.Client().Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err != nil || resp.StatusCode != c.status || (c.want != "" && string(got) != c.want) {
-			t.Errorf("range %q: status %d, %d bytes, %v", c.rng, resp.StatusCode, len(got), err)
-		}
 	}
 }
