@@ -22,7 +22,7 @@ const formatVersion = pebble.FormatValueSeparation
 //     (-10 %), but a VPS of 1 GB has no room for them.
 //   - L0 compacts from 4 sublevels on, Pebble's own default: at 2 the same files are
 //     written again twice as often (-20 %), at 8 range scans merge too many.
-//   - MinLZ on all levels: zstd at the bottom makes the 30,000 listings a fifth smaller
+//   - MinLZ on all levels: zstd at the bottom makes records of random text a fifth smaller
 //     and doubles the cost of each compaction (-30 %) and of a read that misses the cache.
 //   - Bloom filters of 10 bits a key (1 % false) spare the disk for absent keys.
 //   - Writeback is smoothed (512 and 256 KiB) so that a commit's sync finds little to wait for.
