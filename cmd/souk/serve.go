@@ -166,6 +166,7 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 	parts = append(parts,
 		part{"jobs", func(ctx context.Context) error { return h.runJobs(ctx, shop, runner) }},
 		part{"reconcile", func(ctx context.Context) error { return h.maintain(ctx, shop) }},
+		part{"files", h.collectFiles},
 		part{"edge", server.Run},
 	)
 	return append(parts, h.listen()...), baseURL, nil

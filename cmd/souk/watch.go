@@ -19,6 +19,7 @@ func (h *house) monitor(replicas []*replica.Replicator, runner *jobs.Runner) *mo
 	m := monitor.New(monitor.Options{Token: h.cfg.MetricsToken.Reveal(), Version: version(), Logger: h.log})
 	m.WatchStore(h.db.Stats)
 	m.WatchJobs(h.jobCounts)
+	h.watchFiles(m)
 	m.Gauge("souk_jobs_unhandled_kinds", "Kinds of which jobs wait and that nobody does.", func() float64 {
 		kinds, err := runner.Unhandled(context.Background())
 		if err != nil {
