@@ -53,17 +53,19 @@ func TestDiskSpaceOfARecord(t *testing.T) {
 
 // incompressibleAgent is a listing that is in all six indexes.
 func incompressibleAgent(rng *rand.Rand, n int, at time.Time) *market.Agent {
-	random := func(bytes int) string {
-		b := make([]byte, bytes)
-		for i := range b {
-			b[i] = byte(rng.Uint32())
-		}
-		return base64.StdEncoding.EncodeToString(b)
-	}
 	return &market.Agent{
 		ID: market.NewAgentID(at.Add(time.Duration(n) * time.Second)), Seller: "sel_01k2b3c4d5e6f7g8h9jakbmcnd", State: market.ListingPublished,
-		Slug: fmt.Sprint("agent-", n), Name: random(18), Summary: random(525), Category: "tool", ExternalID: fmt.Sprint("pypi:agent-", n),
+		Slug: fmt.Sprint("agent-", n), Name: randomText(rng, 18), Summary: randomText(rng, 525), Category: "tool", ExternalID: fmt.Sprint("pypi:agent-", n),
 		Popularity: int64(rng.Uint32()), Created: at, Updated: at,
 		Release: market.Release{File: market.File{OnDemand: true}},
 	}
+}
+
+// randomText is as many random bytes, in base64.
+func randomText(rng *rand.Rand, bytes int) string {
+	b := make([]byte, bytes)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return base64.StdEncoding.EncodeToString(b)
 }
