@@ -174,7 +174,8 @@ func (f *fileCheck) check(sha256 string, size int64) error {
 		return nil
 	}
 	if f.full {
-		f.c.Show(control.Progress{Done: f.bytes, Total: f.total, Note: fmt.Sprintf("%d files read", f.files)})
+		now := control.Progress{Done: f.bytes, Total: f.total, Note: fmt.Sprintf("%d files read, now one of %s", f.files, megabytes(uint64(size)))}
+		defer showWhile(f.c, func() control.Progress { return now })()
 	}
 	err := f.h.checkBlob(f.ctx, f.full)(sha256, size)
 	f.bytes += size

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/souk-market/souk/internal/control"
@@ -30,8 +29,8 @@ func (*compactTask) run(ctx context.Context, h *house, c *control.Console) error
 			megabytes(before.DiskBytes), megabytes(uint64(h.cfg.MinFree)), megabytes(before.FreeBytes))
 	}
 	started := time.Now()
-	stop := showWhile(c, func() string {
-		return fmt.Sprintf("compacting, %s on disk after %s", megabytes(h.db.Stats().DiskBytes), time.Since(started).Round(time.Second))
+	stop := showWhile(c, func() control.Progress {
+		return control.Progress{Note: fmt.Sprintf("compacting, %s on disk after %s", megabytes(h.db.Stats().DiskBytes), time.Since(started).Round(time.Second))}
 	})
 	err := h.db.Compact(ctx)
 	stop()
@@ -58,28 +57,6 @@ func settledSize(ctx context.Context, h *house) uint64 {
 		}
 	}
 	return size
-}
-
-// showWhile shows a note every second until it is stopped.
-func showWhile(c *control.Console, note func() string) (stop func()) {
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				c.Show(control.Progress{Note: note()})
-			case <-done:
-				return
-			}
-		}
-	})
-	return func() {
-		close(done)
-		wg.Wait()
-	}
 }
 
 func megabytes(n uint64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }

@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/control"
@@ -113,6 +115,7 @@ func openClosed(cfg Config) (*house, error) {
 	if h.blobs, err = blob.Open(filepath.Join(cfg.Data, "blobs")); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
+	h.log.Debug("no server has the directory open; working on it here", "data", cfg.Data)
 	return h, nil
 }
 
@@ -151,4 +154,28 @@ func unfinished(err error, format string, args ...any) error {
 		return market.Errorf(market.Unavailable, format, args...)
 	}
 	return err
+}
+
+// showWhile shows progress now and every second until it is stopped, for work that tells
+// nothing meanwhile.
+func showWhile(c *control.Console, now func() control.Progress) (stop func()) {
+	c.Show(now())
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				c.Show(now())
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
 }

@@ -104,6 +104,7 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 	})
 	// A client that doesn't read can't hold up what has to end.
 	defer context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Now().Add(patience)) })()
+	s.log.Debug("a command begins", "command", req.Command)
 	started := time.Now()
 	err := out.run(ctx, s.handler, req)
 	if err != nil {
