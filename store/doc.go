@@ -17,10 +17,11 @@
 //
 // # The life of a commit
 //
-// The writer's token admits one Update at a time. It runs fn on an indexed batch, adds
-// the change-log entry with the next LSN and the chain hash, and applies the batch to
-// the memtable and the log's buffer. Then it gives up the token and waits for the sync,
-// which it shares with all commits of that moment. So readers can see a commit that isn't
+// The writer's token admits one Update at a time. It runs fn, collects what fn writes
+// (writes.go; fn reads it back from there), makes a batch of it with the change-log
+// entry, the next LSN and the chain hash, and applies the batch to the memtable and the
+// log's buffer. Then it gives up the token and waits for the sync, which it shares with
+// all commits of that moment. So readers can see a commit that isn't
 // durable yet; nothing that acts on the outside may: followers are fed up to DurableLSN,
 // and Update returns after the sync. If a sync fails, the process ends (Options.Fatal),
 // because memory and disk may differ from there on.

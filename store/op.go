@@ -6,6 +6,27 @@ import (
 	"github.com/souk-market/souk/internal/market"
 )
 
+// Op says what an Update is.
+type Op struct {
+	// ID names the operation, so that it takes effect once however often it is asked
+	// for: "settle/pay_…". It is kept with the result for OpKept. An Update without ID
+	// has an effect each time.
+	ID    string
+	Class Class
+}
+
+// OpKept is how long an operation's ID is remembered. Providers repeat a webhook for
+// three days and keep events for thirty.
+const OpKept = 30 * 24 * time.Hour
+
+// opRecord is an operation done.
+type opRecord struct {
+	ID     string    `cbor:"id"`
+	LSN    LSN       `cbor:"lsn"`
+	At     time.Time `cbor:"at"`
+	Result []byte    `cbor:"result,omitempty"`
+}
+
 // PruneOps looks at up to n operations after the one with the ID after ("" for the
 // first), and forgets those done before a time. It reports how many it forgot and where
 // to go on: the ID of the last one looked at, "" when there are no more.

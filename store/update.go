@@ -1,0 +1,250 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/souk-market/souk/internal/market"
+)
+
+// ErrUnknownOutcome says that a commit may or may not have happened. Only an Update
+// without an operation ID returns it: with one, the store asks again by itself.
+var ErrUnknownOutcome = errors.New("store: it is not known whether the transaction was committed")
+
+// ErrTimeLimit says that fn ran for longer than MaxTime, its own doing or a stall of the
+// machine's. Nothing was written; what isn't slow by itself may be tried again.
+var ErrTimeLimit = errors.New("store: a transaction took too long, and nothing was written")
+
+// Result is what an Update did.
+type Result struct {
+	LSN      LSN    // of the commit; of the last one when nothing was written
+	Value    []byte // what fn gave to SetResult, now or the first time
+	Repeated bool   // the operation had been done before: fn's writes were not made
+}
+
+// View runs fn on a snapshot of the tenant's records. fn's error is returned as it is.
+func (db *DB) View(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("store: reading: %w", err)
+	}
+	if err := checkTenant(tenant); err != nil {
+		return err
+	}
+	if err := db.gate.enter(); err != nil {
+		return err
+	}
+	defer db.gate.leave()
+	snap := db.engine.NewSnapshot()
+	defer snap.Close()
+	tx := &ReadTx{reader{from: snap, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	defer func() { tx.from = nil }() // a use after the end is a panic, not another's data
+	return fn(tx)
+}
+
+// ViewDurable is View for what may leave the machine and be held against us, such as a
+// receipt: it returns when all that fn has read is on disk, so that a crash can't take
+// back what somebody was shown. It waits for a sync at most.
+// Errors: fn's; ctx's when it ends while waiting, and then nothing read may be shown.
+func (db *DB) ViewDurable(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) error {
+	if err := db.View(ctx, tenant, fn); err != nil {
+		return err
+	}
+	if err := db.gate.enter(); err != nil {
+		return err
+	}
+	defer db.gate.leave()
+	if err := db.turn(ctx); err != nil { // a commit is visible a moment before it is counted
+		return err
+	}
+	last := db.last
+	db.yield()
+	if err := db.waitDurable(ctx, last); err != nil {
+		return fmt.Errorf("store: waiting for the disk: %w", err)
+	}
+	return nil
+}
+
+// maxTenant bounds a tenant's ID in bytes: it is in every key.
+const maxTenant = 64
+
+func checkTenant(t market.TenantID) error {
+	if t == "" || len(t) > maxTenant {
+		return fmt.Errorf("store: the tenant ID %q must have 1 to %d bytes", t, maxTenant)
+	}
+	return nil
+}
+
+func (db *DB) now() time.Time { return db.opts.Clock().UTC().Truncate(time.Millisecond) }
+
+// Update runs fn alone on the tenant's records and commits what it wrote, with the next
+// LSN and its entry in the change log. When it returns nil the commit is on disk. When
+// fn returns an error or panics, nothing is written.
+//
+// fn makes no network call, calls no other Update, and may run more than once, so it
+// has no effect but its writes and variables that each run sets afresh. ctx bounds the
+// wait for the writer's turn; once fn has run, the commit is carried through.
+func (db *DB) Update(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
+	if err := checkTenant(tenant); err != nil {
+		return Result{}, err
+	}
+	if err := db.gate.enter(); err != nil {
+		return Result{}, err
+	}
+	defer db.gate.leave()
+	for {
+		res, err := db.updateOnce(ctx, tenant, op, fn)
+		if err == ErrUnknownOutcome && op.ID != "" {
+			continue // the operation's record tells whether it was committed
+		}
+		return res, err
+	}
+}
+
+// updateOnce returns ErrUnknownOutcome itself, not wrapped, for a commit whose outcome
+// isn't known; what fn returns doesn't count as that.
+func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
+	if err := db.turn(ctx); err != nil {
+		return Result{}, err
+	}
+	res, batch, err := db.commit(tenant, op, fn)
+	if err != nil {
+		return Result{}, err
+	}
+	if batch == nil { // nothing written now; what was read may still be on its way to the disk
+		return res, db.waitDurable(context.WithoutCancel(ctx), res.LSN)
+	}
+	if err := syncWait(batch); err != nil {
+		err = fmt.Errorf("store: syncing commit %d: %w", res.LSN, err)
+		db.opts.Fatal(err)
+		return Result{}, err
+	}
+	db.markDurable(res.LSN)
+	if err := batch.Close(); err != nil {
+		return Result{}, fmt.Errorf("store: closing a batch: %w", err)
+	}
+	return res, db.faults.afterCommit(op)
+}
+
+// commit runs fn and applies what it wrote to memory and log, as the writer; it gives up
+// the writer's token. The batch it returns is applied, and is still to be waited for
+// and closed; it is nil when there is nothing to wait for.
+func (db *DB) commit(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Result, batch *pebble.Batch, err error) {
+	defer db.yield()
+	defer db.own.reset()
+	if err := db.disk.refuse(); err != nil {
+		return Result{}, nil, err
+	}
+	for range db.faults.runs() {
+		db.own.reset()
+		if res, err = db.run(tenant, op, fn); err != nil {
+			return Result{}, nil, err
+		}
+	}
+	if len(db.own.entries) == 0 {
+		return res, nil, nil
+	}
+	batch, err = db.apply(op.Class)
+	res.LSN = db.last
+	return res, batch, err
+}
+
+// run collects what fn writes in db.own. res.LSN is the last commit's.
+func (db *DB) run(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("store: panic in a transaction: %v\n%s", p, debug.Stack())
+		}
+	}()
+	started := time.Now()
+	points := &points{from: db.engine}
+	defer points.close()
+	tx := &Tx{frontier: db.frontier, reader: reader{
+		from: db.engine, own: &db.own, points: points, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now(),
+	}}
+	defer func() { tx.from, tx.own, tx.points = nil, nil, nil }() // the writes are used again: a late one would go into another's
+	if op.ID != "" {
+		done, err := tx.operation(op.ID)
+		if err == nil {
+			return Result{LSN: db.last, Value: done.Result, Repeated: true}, nil
+		}
+		if !market.Is(err, market.NotFound) {
+			return Result{}, err
+		}
+	}
+	if err := fn(tx); err != nil {
+		return Result{}, err
+	}
+	if err := settleCounts(tx); err != nil {
+		return Result{}, err
+	}
+	if tx.failed != nil {
+		return Result{}, tx.failed
+	}
+	if spent := time.Since(started); spent > MaxTime {
+		return Result{}, fmt.Errorf("%w: it ran for %v, over the limit of %v", ErrTimeLimit, spent, MaxTime)
+	}
+	if op.ID != "" {
+		if err := tx.keepOperation(opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result}); err != nil {
+			return Result{}, err
+		}
+	}
+	return Result{LSN: db.last, Value: tx.result}, nil
+}
+
+// apply makes a commit of what db.own holds: it gives it its LSN and log entry and
+// applies it to memory and the log's buffer. Readers see it from now on; it is durable
+// after the batch's SyncWait.
+func (db *DB) apply(class Class) (*pebble.Batch, error) {
+	const reprHeader = 12 // Pebble's sequence number and count, which a restore changes
+	lsn, at := db.last+1, db.now()
+	if at.Before(db.lastTime) { // commit times never go back, whatever the clock does
+		at = db.lastTime
+	}
+	if lsn == 1 {
+		db.own.add(keyDataVersion, dataVersion(), false)
+	}
+	keys := db.own.keys()
+	size := 64
+	for _, k := range keys {
+		size += len(k) + 4
+	}
+	batch, err := db.own.batch(db.engine, size)
+	if err != nil {
+		return nil, fmt.Errorf("store: writing commit %d: %w", lsn, err)
+	}
+	chain := nextChain(db.lastChain, lsn, class, at, batch.Repr()[reprHeader:])
+	entry := appendLogEntry(db.own.take(size), class, at, chain, keys)
+	if err := batch.Set(logKey(lsn), entry, nil); err != nil {
+		batch.Close()
+		return nil, fmt.Errorf("store: writing the change log: %w", err)
+	}
+	if err := db.applyBatch(batch); err != nil {
+		err = fmt.Errorf("store: applying commit %d: %w", lsn, err)
+		db.opts.Fatal(err)
+		return nil, err
+	}
+	db.last, db.lastChain, db.lastTime = lsn, chain, at
+	db.committed.Store(uint64(lsn))
+	db.commits.Add(1)
+	db.writes.Add(uint64(len(keys)))
+	return batch, nil
+}
+
+// applyBatch makes a batch visible and has it synced; syncWait waits for that.
+func (db *DB) applyBatch(b *pebble.Batch) error {
+	if !syncWrites {
+		return db.engine.Apply(b, pebble.NoSync)
+	}
+	return db.engine.ApplyNoSyncWait(b, pebble.Sync)
+}
+
+func syncWait(b *pebble.Batch) error {
+	if !syncWrites {
+		return nil
+	}
+	return b.SyncWait()
+}
