@@ -3,37 +3,8 @@ package views
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/souk-market/souk/internal/market"
 )
-
-// Price is an amount as a price: "9.00 USD", and "Free" for nothing.
-func Price(m market.Money) string {
-	if m.IsZero() {
-		return "Free"
-	}
-	return Amount(m)
-}
-
-// Amount is an amount in a sum, where nothing is a number too: "1,250.00 USD", "0.00 USD".
-func Amount(m market.Money) string {
-	digits, code, _ := strings.Cut(m.String(), " ")
-	sign := ""
-	if rest, ok := strings.CutPrefix(digits, "-"); ok {
-		sign, digits = "−", rest
-	}
-	whole, frac, dotted := strings.Cut(digits, ".")
-	out := sign + groupDigits(whole)
-	if dotted {
-		out += "." + frac
-	}
-	if code != "" {
-		out += "\u00a0" + code
-	}
-	return out
-}
 
 // Number is a count with its thousands grouped: "11,602".
 func Number(n int) string {

@@ -57,7 +57,7 @@ func (l Letter) text() string {
 	for _, g := range r.Groups {
 		fmt.Fprintf(&b, "\nSold by %s\n", g.Seller.Name)
 		for _, line := range g.Lines {
-			fmt.Fprintf(&b, "- %s: %s\n", strings.TrimSpace(line.Name+" "+line.Version), plainSpace(Price(line.Price)))
+			fmt.Fprintf(&b, "- %s: %s\n", strings.TrimSpace(line.Name+" "+line.Version), plainSpace(Price(English, line.Price)))
 			for _, key := range line.Keys {
 				fmt.Fprintf(&b, "  Licence key: %s\n", key)
 			}
@@ -69,7 +69,7 @@ func (l Letter) text() string {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\nTotal: %s", plainSpace(Amount(r.Total)))
+	fmt.Fprintf(&b, "\nTotal: %s", plainSpace(Amount(English, r.Total)))
 	if r.TaxNote != "" {
 		b.WriteString(" (" + r.TaxNote + ")")
 	}

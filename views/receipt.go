@@ -14,7 +14,7 @@ func (p Checkout) action() string {
 	if p.Total.IsZero() {
 		return "Get it for free"
 	}
-	return "Pay " + Amount(p.Total)
+	return "Pay " + Amount(English, p.Total)
 }
 
 func (p Receipt) title() string {

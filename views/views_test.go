@@ -15,14 +15,14 @@ import (
 func TestFormats(t *testing.T) {
 	plain := func(s string) string { return plainSpace(s) }
 	for _, c := range []struct{ got, want string }{
-		{plain(Price(market.Money{Amount: 900, Currency: "USD"})), "9.00 USD"},
-		{plain(Price(market.Money{Currency: "USD"})), "Free"},
-		{plain(Price(market.Money{})), "Free"},
-		{plain(Amount(market.Money{Currency: "USD"})), "0.00 USD"},
-		{plain(Amount(market.Money{Amount: 123456789, Currency: "USD"})), "1,234,567.89 USD"},
-		{plain(Amount(market.Money{Amount: 1250, Currency: "JPY"})), "1,250 JPY"},
-		{plain(Amount(market.Money{Amount: 1234, Currency: "KWD"})), "1.234 KWD"},
-		{plain(Amount(market.Money{Amount: -99, Currency: "EUR"})), "−0.99 EUR"},
+		{plain(Price(English, market.Money{Amount: 900, Currency: "USD"})), "9.00 USD"},
+		{plain(Price(English, market.Money{Currency: "USD"})), "Free"},
+		{plain(Price(English, market.Money{})), "Free"},
+		{plain(Amount(English, market.Money{Currency: "USD"})), "0.00 USD"},
+		{plain(Amount(English, market.Money{Amount: 123456789, Currency: "USD"})), "1,234,567.89 USD"},
+		{plain(Amount(English, market.Money{Amount: 1250, Currency: "JPY"})), "1,250 JPY"},
+		{plain(Amount(English, market.Money{Amount: 1234, Currency: "KWD"})), "1.234 KWD"},
+		{plain(Amount(English, market.Money{Amount: -99, Currency: "EUR"})), "−0.99 EUR"},
 		{Number(0), "0"}, {Number(999), "999"}, {Number(1000), "1,000"}, {Number(-1234567), "−1,234,567"},
 		{Rough(0), "0"}, {Rough(999), "999"}, {Rough(1000), "1.0k"}, {Rough(9_949), "9.9k"}, {Rough(9_960), "10k"}, {Rough(104_140), "104k"},
 		{Rough(999_600), "1.0M"}, {Rough(780_720_439), "781M"}, {Rough(2_000_000_000), "2.0bn"},
