@@ -17,6 +17,9 @@ type CheckOptions struct {
 	Blob func(sha256 string, size int64) error
 	// Progress is called now and then with the number of keys read; nil for none.
 	Progress func(keys int)
+	// Total is called once the keys have been counted, with about how many reads of keys
+	// there will be in all; nil for none.
+	Total func(keys int)
 }
 
 // Report is what Check found.
@@ -67,6 +70,8 @@ type checker struct {
 	ctx    context.Context
 	opts   CheckOptions
 	report *Report
+
+	keys, records int // of all tenants
 }
 
 func (c *checker) step() bool {
@@ -90,11 +95,14 @@ func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 		return nil, err
 	}
 	defer snap.Close()
-	c := &checker{ctx, o, &Report{LSN: snap.lsn, Records: map[string]int{}}}
+	c := &checker{ctx: ctx, opts: o, report: &Report{LSN: snap.lsn, Records: map[string]int{}}}
 	c.checkLog(snap)
 	tenants, err := c.checkKeys(snap)
 	if err != nil {
 		return c.report, err
+	}
+	if o.Total != nil { // tables read every key again, and the market most records
+		o.Total(c.report.Keys + c.keys + c.records)
 	}
 	for _, tenant := range tenants {
 		r := &reader{from: snap.snap, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}
@@ -161,6 +169,10 @@ func (c *checker) checkKeys(snap *Snapshot) ([]market.TenantID, error) {
 			c.report.problem("The key %s belongs to no index of its table.", kv.Key)
 		}
 		tenants[tenant] = true
+		c.keys++
+		if kind == recordKeys {
+			c.records++
+		}
 	}
 	return slices.Sorted(maps.Keys(tenants)), nil
 }

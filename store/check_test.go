@@ -391,7 +391,7 @@ func TestCheckReportsWhatCantBeRead(t *testing.T) {
 		}},
 	} {
 		c.bad.Reader = snap.snap
-		check := &checker{t.Context(), CheckOptions{}, &Report{Records: map[string]int{}}}
+		check := &checker{ctx: t.Context(), report: &Report{Records: map[string]int{}}}
 		r := &reader{from: c.bad, prefix: tenantPrefix(tenant), tenant: tenant}
 		Agents.check(check, r)
 		check.checkMarket(&ReadTx{*r})
@@ -405,14 +405,17 @@ func TestCheckReportsWhatCantBeRead(t *testing.T) {
 
 func TestCheckCountsWhatItRead(t *testing.T) {
 	db := openShop(t)
-	progress := 0
+	progress, total := 0, 0
 	insertMany(t, db, 1500)
-	rep, err := db.Check(t.Context(), CheckOptions{Progress: func(keys int) { progress = keys }})
+	rep, err := db.Check(t.Context(), CheckOptions{Progress: func(keys int) { progress = keys }, Total: func(keys int) { total = keys }})
 	if err != nil || !rep.OK() {
 		t.Fatal(rep.Problems, err)
 	}
 	if rep.Records["orders"] != 3 || rep.Records["agents"] != 1502 || progress == 0 || progress > rep.Keys {
 		t.Errorf("the report counts %v of %d keys, the progress %d", rep.Records, rep.Keys, progress)
+	}
+	if total < rep.Keys || total > rep.Keys+rep.Keys/20 {
+		t.Errorf("%d reads of keys were expected, and there were %d", total, rep.Keys)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	rep, err = db.Check(ctx, CheckOptions{Progress: func(int) { cancel() }})

@@ -84,9 +84,13 @@ func (t *checkTask) check(ctx context.Context, h *house, c *control.Console) (*s
 	if err != nil {
 		return nil, err
 	}
+	total := 0
 	return h.db.Check(ctx, store.CheckOptions{
-		Blob:     files.check,
-		Progress: func(keys int) { c.Show(control.Progress{Note: fmt.Sprintf("%d keys read", keys)}) },
+		Blob:  files.check,
+		Total: func(keys int) { total = keys },
+		Progress: func(keys int) {
+			c.Show(control.Progress{Done: int64(keys), Total: int64(total), Note: fmt.Sprintf("%d keys read", keys)})
+		},
 	})
 }
 

@@ -266,6 +266,9 @@ func TestDeadJobs(t *testing.T) {
 		}
 	}
 	server := open(t, data)
+	if figures := string(visit(t, server.URL).open("/metrics").body); !strings.Contains(figures, `souk_jobs{state="dead"} 3`) {
+		t.Error("/metrics doesn't count the dead")
+	}
 	if out := mustSouk(t, "jobs", "retry", "--all-dead", "--kind", "nobodys.kind", "--data", data); out != "2 dead jobs are in the queue again.\n" {
 		t.Error(out)
 	}
