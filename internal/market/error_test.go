@@ -34,6 +34,14 @@ func TestErrorsKeepTheirKindAndHideTheirCause(t *testing.T) {
 	if e := FieldErrorf("email", "Bad."); e.Field != "email" || e.Kind != Invalid {
 		t.Errorf("%+v", e)
 	}
+	// Of several errors at once the first that a person may read counts.
+	if both := errors.Join(cause, known, outer); KindOf(both) != Unavailable || Message(both) != "Please try later." {
+		t.Errorf("%v is %v", both, KindOf(both))
+	}
+	// A sentence may have a sign that formats, and a field may have a cause.
+	if e := FieldErrorf("price", "It is %d%% off.", 5).Because(cause); e.Error() != "It is 5% off: disk /dev/sda3 is gone" || e.Field != "price" || !errors.Is(e, cause) {
+		t.Errorf("%+v", e)
+	}
 	if base := Errorf(Conflict, "Base."); base.Because(cause) == base || base.Err != nil {
 		t.Error("Because changes its error")
 	}

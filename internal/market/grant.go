@@ -52,13 +52,13 @@ type Entitlement struct {
 
 // LicenseState follows a licence key.
 //
-//	pending → active → expiring (its end is near) → expired → active (renewed)
-//	active → expired;  expiring → active (renewed in time)
-//	active | expiring ↔ suspended (dispute open, seller's action, unpaid) → active
-//	active | expiring | suspended | expired → revoked (refund, lost dispute, fraud)
+//	pending → active → expiring → expired → active (renewed);  active → expired
+//	active ↔ suspended (dispute open, seller's action, unpaid)
+//	active | suspended | expired → revoked (refund, lost dispute, fraud)
 //
-// Besides these, pending → revoked: an order may be refunded while it is on hold. Only
-// Reinstate leads out of revoked.
+// Besides these, expiring, which is active with its end near, may become what active may,
+// and active when it is renewed; and pending → revoked, for an order may be refunded
+// while it is on hold. Only Reinstate leads out of revoked.
 type LicenseState string
 
 const (

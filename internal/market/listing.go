@@ -4,12 +4,12 @@ package market
 //
 //	draft → in_review ↔ changes_requested
 //	in_review → approved → published ↔ unlisted
-//	published ↔ paused (by its seller)
+//	published → paused (by its seller)
 //	published → suspended (by the operator, with a reason) → published | removed
 //	all of these but suspended and removed → archived (owners keep access)
 //
-// Besides these, draft → published where nobody reviews, and unlisted | paused →
-// suspended: buyers reach the files of those too.
+// Besides these, draft → published where nobody reviews; paused → published, when its
+// seller sells again; and unlisted | paused → suspended: buyers reach their files too.
 type ListingState string
 
 const (
