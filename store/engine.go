@@ -59,8 +59,13 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 
 const memTable = 32 << 20 // bytes
 
-// SSTOptions are the options for sorted tables that Restore.Ingest can take in.
+// SSTOptions are the options for sorted tables that Restore.Ingest can take in. They are
+// those of the lowest level but for one: there a deletion has nothing left to delete, so
+// the writer marks it as obsolete and readers pass over it. A table that is taken in over
+// others needs its deletions.
 func SSTOptions() sstable.WriterOptions {
 	opts := engineOptions(Options{Logger: slog.New(slog.DiscardHandler)}, nil)
-	return opts.MakeWriterOptions(6, formatVersion.MaxTableFormat())
+	w := opts.MakeWriterOptions(6, formatVersion.MaxTableFormat())
+	w.WritingToLowestLevel = false
+	return w
 }

@@ -169,6 +169,49 @@ func TestChainGoesOnAfterARestore(t *testing.T) {
 	}
 }
 
+// TestDeletionsAreTakenIn: a table's deletions count, also as long as nothing has merged
+// it with the tables below it.
+func TestDeletionsAreTakenIn(t *testing.T) {
+	src := history(t, 0)
+	dir := t.TempDir()
+	early := snapshot(t, src)
+	writeTable(t, filepath.Join(dir, "0.sst"), early, everything)
+	update(t, src, Op{}, func(tx *Tx) error { return Accounts.Delete(tx, "acc_7") })
+	late := snapshot(t, src)
+	cs, err := late.Changes(early.LSN(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := vfs.Default.Create(filepath.Join(dir, "1.sst"), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), SSTOptions())
+	for _, k := range cs.Keys {
+		if err := w.Delete(k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRestore(filepath.Join(dir, "copy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"0.sst", "1.sst"} {
+		if err := r.Ingest(t.Context(), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Finish(Head{LSN: late.LSN(), Chain: late.Chain(), Time: late.Time()}); err != nil {
+		t.Fatal(err)
+	}
+	if db := openTest(t, Options{Dir: filepath.Join(dir, "copy")}); digest(t, db) != digest(t, src) {
+		t.Error("the copy isn't the source")
+	}
+}
+
 func TestUnfinishedRestoreIsNoDatabase(t *testing.T) {
 	src := history(t, 0)
 	dir := t.TempDir()

@@ -133,7 +133,8 @@ func ltxHeader(minTXID, maxTXID ltx.TXID, unixMilli int64, node market.NodeID) [
 // able to go back.
 type fileWriter struct {
 	f     *os.File
-	off   int64           // end of the last finished table
+	off   int64 // end of the last finished table
+	opts  sstable.WriterOptions
 	sst   *sstable.Writer // of the table that is being written; nil between tables
 	sink  *tableSink      // where sst writes
 	cur   table           // what is known of it so far
@@ -154,7 +155,7 @@ func newFileWriter(dir string) (*fileWriter, error) {
 		return nil, fmt.Errorf("replica: making a spool file: %w", err)
 	}
 	os.Remove(f.Name()) // it lives on while it is open, and a crash leaves nothing behind
-	return &fileWriter{f: f, off: ltx.HeaderSize}, nil
+	return &fileWriter{f: f, off: ltx.HeaderSize, opts: store.SSTOptions()}, nil
 }
 
 // set adds a key, which must be greater than the one before. A nil value deletes.
@@ -202,7 +203,7 @@ func (w *fileWriter) begin(first []byte) error {
 		return fmt.Errorf("replica: writing the spool file: %w", err)
 	}
 	w.sink = &tableSink{w: bufio.NewWriterSize(w.f, 256<<10)}
-	w.sst = sstable.NewWriter(w.sink, store.SSTOptions())
+	w.sst = sstable.NewWriter(w.sink, w.opts)
 	w.cur = table{Offset: w.off, First: append([]byte(nil), first...)}
 	w.raw = 0
 	return nil

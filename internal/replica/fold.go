@@ -28,6 +28,11 @@ type folding struct {
 	size   int // bytes of all that was put in
 }
 
+// weakDeletions reports whether a file may have deletions that Pebble passes over when
+// its tables are taken in as they are: those of schema version 1 were written as if
+// nothing lay below them. Snapshots have none.
+func (f *footer) weakDeletions() bool { return f.Schema < 2 && !f.Snapshot }
+
 // fold takes one key of a small file in; it is a visitor.
 func (b *builder) fold(key, value []byte, deleted bool) error {
 	if b.folded.values == nil {

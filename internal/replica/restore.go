@@ -350,16 +350,18 @@ func (b *builder) apply(ctx context.Context, f fetched) error {
 // takeIn verifies a file's tables and brings them into the database: small ones by way
 // of the fold, others as they are.
 func (b *builder) takeIn(ctx context.Context, f fetched) error {
-	if !f.cf.Full && f.ref.size <= foldUpTo {
+	if !f.cf.Full && (f.ref.size <= foldUpTo || f.cf.weakDeletions()) {
 		for i := range f.cf.Tables {
 			if err := f.cf.read(i, b.fold); err != nil {
 				return err
 			}
+			if b.folded.size >= foldLimit {
+				if err := b.flush(ctx); err != nil {
+					return err
+				}
+			}
 		}
-		if b.folded.size < foldLimit {
-			return nil
-		}
-		return b.flush(ctx)
+		return nil
 	}
 	if err := b.flush(ctx); err != nil {
 		return err
