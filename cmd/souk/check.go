@@ -104,7 +104,7 @@ func (t *checkTask) identify(ctx context.Context, h *house, c *control.Console, 
 	if !t.Digest {
 		return nil
 	}
-	c.Show(control.Progress{Note: "making the digest"})
+	defer showWhile(c, func() control.Progress { return control.Progress{Note: "making the digest"} })()
 	snap, err := h.db.Snapshot(ctx)
 	if err != nil {
 		return err

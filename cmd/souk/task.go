@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -81,8 +82,8 @@ func (f settingsFlags) do(ctx context.Context, t task) error {
 }
 
 func do(ctx context.Context, cfg Config, t task) (err error) {
-	if _, err := os.Stat(filepath.Join(cfg.Data, "store")); err != nil {
-		return market.Errorf(market.NotFound, "There is no marketplace in %s.", cfg.Data)
+	if err := find(cfg.Data); err != nil {
+		return err
 	}
 	s := newScreen(os.Stdout, os.Stderr)
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -95,6 +96,17 @@ func do(ctx context.Context, cfg Config, t task) (err error) {
 		return err
 	}
 	return errors.Join(t.run(ctx, h, c), h.close())
+}
+
+// find looks whether there is a marketplace in a directory.
+func find(dir string) error {
+	switch _, err := os.Stat(filepath.Join(dir, "store")); {
+	case errors.Is(err, fs.ErrPermission):
+		return market.Errorf(market.Forbidden, "You may not look into %s. Run this as its owner.", dir)
+	case err != nil:
+		return market.Errorf(market.NotFound, "There is no marketplace in %s.", dir)
+	}
+	return nil
 }
 
 // openClosed opens a data directory that no server has open, for a task: without the
