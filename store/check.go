@@ -71,7 +71,9 @@ type checker struct {
 	opts   CheckOptions
 	report *Report
 
-	keys, records int // of all tenants
+	keys, records int   // of all tenants
+	damaged       error // of the last read that failed for a damaged file
+	failed        int   // reads that did
 }
 
 func (c *checker) step() bool {
@@ -83,6 +85,37 @@ func (c *checker) step() bool {
 		c.opts.Progress(c.report.Keys)
 	}
 	return c.ctx.Err() == nil
+}
+
+// unreadable notes that something can't be read. What damaged files are the cause of is
+// said once, by reportDamage.
+func (c *checker) unreadable(what string, err error) {
+	if pebble.IsCorruptionError(err) {
+		c.damaged = err
+		c.failed++
+		return
+	}
+	c.report.problem("%s can't be read: %v.", what, err)
+}
+
+// reportDamage names the damaged files that kept the check from reading something.
+func (c *checker) reportDamage(files []string) {
+	if c.damaged == nil {
+		return
+	}
+	if len(files) == 0 {
+		c.report.problem("What is in a damaged file can't be read: %v.", c.damaged)
+	}
+	for _, name := range files {
+		c.report.problem("The file %s is damaged, and what is in it can't be read: %v.", name, c.damaged)
+	}
+}
+
+// paths lists the files that were found damaged.
+func (d *damage) paths() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.files))
 }
 
 // Check verifies the whole database at one snapshot: the change log has no holes, every
@@ -111,6 +144,7 @@ func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 		}
 		c.checkMarket(&ReadTx{*r})
 	}
+	c.reportDamage(db.damage.paths())
 	return c.report, ctx.Err()
 }
 
@@ -118,7 +152,7 @@ func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 func (c *checker) checkLog(snap *Snapshot) {
 	it, err := snap.snap.NewIter(&pebble.IterOptions{LowerBound: logPrefix, UpperBound: logEnd})
 	if err != nil {
-		c.report.problem("The change log can't be read: %v.", err)
+		c.unreadable("The change log", err)
 		return
 	}
 	defer it.Close()
@@ -134,7 +168,8 @@ func (c *checker) checkLog(snap *Snapshot) {
 		}
 	}
 	if err := it.Error(); err != nil {
-		c.report.problem("The change log can't be read: %v.", err)
+		c.unreadable("The change log", err)
+		return
 	}
 	if last != snap.lsn {
 		c.report.problem("The change log ends at %d instead of %d.", last, snap.lsn)
@@ -146,7 +181,10 @@ func (c *checker) checkKeys(snap *Snapshot) ([]market.TenantID, error) {
 	tenants := map[market.TenantID]bool{}
 	for kv, err := range snap.All() {
 		if err != nil {
-			c.report.problem("The keys can't be read: %v.", err)
+			c.unreadable("A key", err)
+			if all, err := tenantsIn(snap.snap); err == nil {
+				return all, nil
+			}
 			break
 		}
 		if !c.step() {
@@ -198,10 +236,15 @@ func (t *Table[K, R]) hasKind(kind byte) bool {
 // check reads every record, looks for each of its index entries, and compares the
 // numbers: as many entries as records want, and all of those found, is a bijection.
 func (t *Table[K, R]) check(c *checker, r *reader) {
+	failed := c.failed
 	wanted := map[byte]int{}
 	counts := map[string]int64{}
 	lower := r.table(t.id, recordKeys)
 	for k, v := range r.scan(lower, successor(lower)) {
+		if v.err != nil {
+			c.unreadable("A record of "+t.name, v.err)
+			break
+		}
 		if !c.step() {
 			return
 		}
@@ -225,11 +268,14 @@ func (t *Table[K, R]) check(c *checker, r *reader) {
 				counts[string(key)]++
 			}
 			if got, err := r.value(entry); err != nil {
-				c.report.problem("An index entry can't be read: %v.", err)
+				c.unreadable("An index entry", err)
 			} else if string(got) != string(id) {
 				c.report.problem("The index of %s by %s has %q where %s should be.", t.name, ix.label(), got, id)
 			}
 		}
+	}
+	if c.failed > failed { // the numbers are of what could be read
+		return
 	}
 	for _, ix := range t.indexes {
 		t.checkIndexSize(c, r, ix, wanted[ix.number()])
@@ -246,7 +292,7 @@ func (t *Table[K, R]) checkIndexSize(c *checker, r *reader, ix indexWriter[R], w
 	lower, got := r.table(t.id, ix.number()), 0
 	for _, v := range r.scan(lower, successor(lower)) {
 		if v.err != nil {
-			c.report.problem("The index of %s by %s can't be read: %v.", t.name, ix.label(), v.err)
+			c.unreadable("The index of "+t.name+" by "+ix.label(), v.err)
 			return
 		}
 		if !c.step() {
@@ -265,7 +311,7 @@ func (t *Table[K, R]) checkCounts(c *checker, r *reader, ix indexWriter[R], coun
 	lower := r.table(t.id, countOf|ix.number())
 	for k, v := range r.scan(lower, successor(lower)) {
 		if v.err != nil {
-			c.report.problem("The counts of %s by %s can't be read: %v.", t.name, ix.label(), v.err)
+			c.unreadable("The counts of "+t.name+" by "+ix.label(), v.err)
 			return
 		}
 		if got, want := countIn(v.bytes), counts[string(k)]; got != want {

@@ -403,6 +403,32 @@ func TestCheckReportsWhatCantBeRead(t *testing.T) {
 	}
 }
 
+// TestDamagedFileIsOneProblem: all that can't be read because of one file is said in one
+// sentence, with the file's name, and the other tenants are checked all the same.
+func TestDamagedFileIsOneProblem(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, Options{Dir: dir})
+	insertMany(t, db, 40)
+	if err := errors.Join(db.engine.Flush(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, dir, "*.sst", 50)
+	db = open(t, Options{Dir: dir})
+	_, err := db.Update(t.Context(), "ten_z", Op{}, func(tx *Tx) error { return Events.Insert(tx, &market.ProviderEvent{ID: "e"}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := checkShop(t, db)
+	if len(got) != 1 || !strings.Contains(got[0], ".sst is damaged, and what is in it can't be read: ") {
+		t.Errorf("the problems of one damaged file are %q", got)
+	}
+	rawSet(t, db, append(tenantPrefix("ten_z"), 99, 0, 1, 'x'), []byte{1})
+	rep, err := db.Check(t.Context(), CheckOptions{})
+	if err != nil || rep.Records["events"] != 1 {
+		t.Errorf("of the other tenant %v was checked, %v", rep.Records, err)
+	}
+}
+
 func TestCheckCountsWhatItRead(t *testing.T) {
 	db := openShop(t)
 	progress, total := 0, 0

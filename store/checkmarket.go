@@ -40,7 +40,7 @@ func recordsOf[K ~string, R any](c *checker, tx *ReadTx, t *Table[K, R]) iter.Se
 		lower := tx.table(t.id, recordKeys)
 		for _, v := range tx.scan(lower, successor(lower)) {
 			if v.err != nil {
-				c.report.problem("The %s can't be read: %v.", t.name, v.err)
+				c.unreadable("The "+t.name, v.err)
 				return
 			}
 			var rec R
@@ -74,6 +74,7 @@ func (c *checker) sum(to *market.Money, m market.Money, what string, id any) {
 const salePrefix = "sale:"
 
 func (c *checker) checkLedger(tx *ReadTx) {
+	failed := c.failed
 	sums := map[string]market.Money{}
 	for p := range recordsOf(c, tx, postings) {
 		if err := p.Balanced(); err != nil {
@@ -91,6 +92,9 @@ func (c *checker) checkLedger(tx *ReadTx) {
 		if id, ok := strings.CutPrefix(p.Cause, salePrefix); ok {
 			c.checkSale(tx, &p, market.OrderID(id))
 		}
+	}
+	if c.failed > failed { // the sums are of what could be read
+		return
 	}
 	for b := range recordsOf(c, tx, balances) {
 		k := balanceKey(b.Account, b.Amount.Currency)

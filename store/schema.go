@@ -17,6 +17,10 @@ import (
 // the data, so that it is in the change log, the chain, the digest and every replica. It
 // is written with the first commit, and by each migration. Data without it is of version
 // 1, which knew of no such key.
+//
+// Adding a field, a table or an index that starts empty needs no new version. Anything
+// else does: record the samples of the version that ends (go test ./store -run
+// TestRecordSamples -record N), raise SchemaVersion, and add a migration (migrate.go).
 const SchemaVersion = 2
 
 // keyDataVersion holds the data's version, four bytes. It is a key of the tenant without
