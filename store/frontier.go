@@ -15,10 +15,13 @@ type frontier map[string][]byte
 
 const maxFrontier = 10_000 // spaces; beyond, all are looked up anew
 
-// beyond reports whether nothing can be stored at a key because it lies beyond all
-// others of its space, and moves the frontier up to it. It sees stored keys, not those
-// that the transaction has written but for beyond's own effect.
+// beyond reports whether nothing can be at a key because it lies beyond all others of
+// its space, and moves the frontier up to it. Whoever writes a key that is looked up here
+// before it is written has to ask here first.
 func (tx *Tx) beyond(key []byte) (bool, error) {
+	if tx.own.find(key) != nil {
+		return false, nil
+	}
 	space := key[:min(len(key), len(tx.prefix)+3)] // table, kind and the length of a text
 	top, known := tx.frontier[string(space)]
 	if !known {
