@@ -93,11 +93,13 @@ func (h *history) asRepeated(t *transaction, before world) bool {
 	return true
 }
 
+// callers is how many run transactions at once in a round, and each how many one runs.
+const callers, each = 4, 3
+
 // round runs transactions of several callers at once, perhaps beside a compaction or a
 // cut of the log. The change log tells their order, in which the model does them again.
 func (h *history) round() {
 	h.stats.rounds++
-	const callers, each = 4, 3
 	byMarker := map[string]*transaction{}
 	var wg sync.WaitGroup
 	for range callers {

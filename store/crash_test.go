@@ -151,7 +151,7 @@ type history struct {
 func newHistory(seed uint64, lies func(vfs.FS) vfs.FS) *history {
 	h := &history{seed: seed, rng: rand.New(rand.NewPCG(seed, 9)), disk: storetest.NewDisk(), past: []moment{{0, emptyWorld(), map[string]string{}}}}
 	h.disk.Lies = lies
-	h.kept = store.LSN(3 + h.rng.IntN(20))
+	h.kept = store.LSN(callers*each + h.rng.IntN(12)) // what a round needs
 	h.clock.Store(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC).UnixMilli())
 	return h
 }

@@ -1,26 +1,19 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/souk-market/souk/internal/market"
 )
 
@@ -81,24 +74,6 @@ func TestDirectoryInUse(t *testing.T) {
 	})
 }
 
-func TestReadOnlyDirectory(t *testing.T) {
-	// The parents of a test's directory are for its user alone; the child is another's.
-	dir := t.TempDir()
-	for p := dir; strings.Contains(p, t.Name()); p = filepath.Dir(p) {
-		if err := os.Chmod(p, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, sub := range []string{"", "missing"} {
-		if err := os.Chmod(dir, 0o555); err != nil {
-			t.Fatal(err)
-		}
-		if got := child(t, filepath.Join(dir, sub), true); !strings.Contains(got, "unavailable: The data directory") || !strings.Contains(got, "can't be written to") {
-			t.Errorf("opening %q in a read-only directory says %q", sub, got)
-		}
-	}
-}
-
 const childEnv = "SOUK_STORE_CHILD"
 
 // child opens a directory in a process of its own and returns what that says. unroot:
@@ -134,242 +109,6 @@ func TestChild(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
-}
-
-func TestFlippedByteIsNoticed(t *testing.T) {
-	dir := t.TempDir()
-	db := open(t, Options{Dir: dir})
-	insertMany(t, db, 40) // few: Pebble tries all bits of a block that might have flipped
-	if err := db.engine.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	flip(t, dir, "*.sst", 50)
-	db = open(t, Options{Dir: dir})
-	err := db.View(t.Context(), tenant, func(tx *ReadTx) error {
-		for _, err := range PopularAgents.Scan(tx, All{}, "") {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if !pebble.IsCorruptionError(err) || !market.Is(err, market.Internal) {
-		t.Errorf("reading a flipped byte: %v, want a corruption", err)
-	}
-	rep, err := db.Check(t.Context(), CheckOptions{})
-	if err != nil || rep.OK() {
-		t.Errorf("checking a flipped byte: %v, %v", rep.Problems, err)
-	}
-	if !strings.Contains(strings.Join(rep.Problems, "\n"), "can't be read") {
-		t.Errorf("the report doesn't say that something can't be read: %q", rep.Problems)
-	}
-	if got := db.Stats().DamagedFiles; got != 1 {
-		t.Errorf("the figures count %d damaged files, want 1", got)
-	}
-	putEvent(t, db, "new", "") // the rest goes on
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	flip(t, dir, "*.sst", 1) // and where the store's own records are
-	_, err = Open(Options{Dir: dir})
-	wantSentence(t, err, market.Internal, "damaged", dir, "souk restore")
-}
-
-func TestDamagedManifestIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	db := open(t, Options{Dir: dir})
-	insertMany(t, db, 50)
-	if err := db.engine.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	flip(t, dir, "MANIFEST-*", 10)
-	_, err := Open(Options{Dir: dir})
-	wantSentence(t, err, market.Internal, "damaged", dir, "souk restore")
-}
-
-// flip changes every 300th byte, from some percent on, of every file of a pattern.
-func flip(t *testing.T, dir, pattern string, percent int) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no %s: %v", pattern, err)
-	}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for at := len(b) * percent / 100; at < len(b)*3/4; at += 300 {
-			b[at] ^= 0x10
-		}
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestTornLogOpensAtACommit cuts or spoils the write-ahead log anywhere in its last
-// commits, as a power cut does: what is found is the history up to some commit.
-func TestTornLogOpensAtACommit(t *testing.T) {
-	disk := newDisk(t)
-	db := disk.open()
-	const commits = 12
-	for i := range commits {
-		putEvent(t, db, fmt.Sprint(i), strings.Repeat("x", 200))
-	}
-	want := chains(t, db)
-	name, wal := newestLog(t, disk.opts.FS)
-	seen := map[LSN]bool{}
-	for cut := 0; cut < 1500; cut += 37 {
-		fs := vfs.NewMem()
-		if _, err := vfs.Clone(disk.opts.FS, fs, "db", "db"); err != nil {
-			t.Fatal(err)
-		}
-		writeFile(t, fs, name, wal[:len(wal)-cut])
-		torn := openTest(t, Options{Dir: "db", FS: fs})
-		got := torn.LastLSN()
-		seen[got] = true
-		if chain, err := torn.ChainAt(got); err != nil || chain != want[got] {
-			t.Fatalf("cut by %d bytes: the chain at %d is %v, %v", cut, got, chain, err)
-		}
-		if next := putEvent(t, torn, "next", ""); next != got+1 {
-			t.Errorf("cut by %d bytes: the next LSN is %d, want %d", cut, next, got+1)
-		}
-	}
-	if !seen[commits] || len(seen) < 4 {
-		t.Errorf("the cuts left only the histories up to %v", seen)
-	}
-}
-
-func newestLog(t *testing.T, fs vfs.FS) (name string, content []byte) {
-	t.Helper()
-	names, err := fs.List("db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range names {
-		if strings.HasSuffix(n, ".log") && n > filepath.Base(name) {
-			name = fs.PathJoin("db", n)
-		}
-	}
-	f, err := fs.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if content, err = io.ReadAll(f); err != nil {
-		t.Fatal(err)
-	}
-	return name, bytes.TrimRight(content, "\x00") // not what was only allocated
-}
-
-func writeFile(t *testing.T, fs vfs.FS, name string, content []byte) {
-	t.Helper()
-	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write(content); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestSyncErrorAcknowledgesNothing: when an fsync fails, Fatal is called, and no commit
-// that waited for it is acknowledged or fed to anybody.
-func TestSyncErrorAcknowledgesNothing(t *testing.T) {
-	mem := vfs.NewCrashableMem()
-	var broken atomic.Bool
-	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		syncs := op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
-		if syncs && strings.HasSuffix(op.Path, ".log") && broken.Load() {
-			return syscall.EIO
-		}
-		return nil
-	}))
-	stopped := make(chan error, 100)
-	// Nobody closes this database: its process is taken for dead.
-	db, err := Open(Options{Dir: "db", FS: fs, Fatal: func(err error) { stopped <- err; runtime.Goexit() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	putEvent(t, db, "before", "")
-	broken.Store(true)
-	var wg sync.WaitGroup
-	for i := range 4 {
-		wg.Go(func() {
-			res, err := db.Update(t.Context(), tenant, Op{}, func(tx *Tx) error {
-				return Events.Put(tx, &market.ProviderEvent{ID: fmt.Sprint("lost ", i)})
-			})
-			t.Errorf("the commit was answered with %+v, %v", res, err)
-		})
-		wg.Wait() // each ends in Fatal
-	}
-	if err := <-stopped; !errors.Is(err, syscall.EIO) {
-		t.Errorf("Fatal was called with %v, want EIO", err)
-	}
-	if got := db.DurableLSN(); got != 1 {
-		t.Errorf("durable up to %d, want 1", got)
-	}
-	for c, err := range db.Feed(t.Context(), 0) {
-		if err != nil || c.LSN != 1 || c.More {
-			t.Errorf("fed: %+v, %v", c, err)
-		}
-		break
-	}
-	// What the next process finds.
-	after := openTest(t, Options{Dir: "db", FS: mem.CrashClone(vfs.CrashCloneCfg{})})
-	if got := after.LastLSN(); got != 1 {
-		t.Errorf("after the crash the last commit is %d, want 1", got)
-	}
-}
-
-func TestLittleSpaceRefusesWritesOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fs := vfs.NewMem()
-		free := func(mb uint64) { fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: mb << 20, TotalBytes: 1 << 40}) }
-		free(300)
-		db := openTest(t, Options{Dir: "db", FS: fs})
-		putEvent(t, db, "a", "")
-		free(255)
-		time.Sleep(diskAskedEvery)
-		_, err := db.Update(t.Context(), tenant, Op{}, func(tx *Tx) error {
-			t.Error("fn ran")
-			return nil
-		})
-		wantSentence(t, err, market.Unavailable, "can still be read")
-		if !strings.Contains(err.Error(), "255 MB are left and 256 MB are kept free") {
-			t.Errorf("the operator reads %q", err)
-		}
-		if err := db.View(t.Context(), tenant, func(tx *ReadTx) error { _, err := Events.Load(tx, "a"); return err }); err != nil {
-			t.Errorf("reading: %v", err)
-		}
-		for c, err := range db.Feed(t.Context(), 0) {
-			if err != nil || c.LSN != 1 {
-				t.Errorf("following: %+v, %v", c, err)
-			}
-			break
-		}
-		if got := db.Stats().FreeBytes; got != 255<<20 {
-			t.Errorf("the figures say that %d bytes are free", got)
-		}
-		free(256)
-		time.Sleep(diskAskedEvery)
-		if got := putEvent(t, db, "b", ""); got != 2 {
-			t.Errorf("with space again: LSN %d, want 2", got)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 func TestTransactionMayRunForTwoSeconds(t *testing.T) {
