@@ -154,12 +154,14 @@ func TestAdvanceJobs(t *testing.T) {
 			q.claimOne("mail")
 		}, lease},
 		"released": {func(q *queue) {
-			q.enqueue("mail", q.now.Add(-24*time.Hour), "x")
+			q.enqueue("mail", q.now, "x")
+			q.now = q.now.Add(48 * time.Hour) // it was made before the time that the clock is set to
 			j := q.claimOne("mail")
 			q.do(func(tx *Tx) error { return ReleaseJob(tx, j) })
 		}, 0},
 		"retried": {func(q *queue) {
 			q.enqueue("mail", q.now, "x")
+			q.now = q.now.Add(48 * time.Hour)
 			j := q.claimOne("mail")
 			q.fail(j, "no", 1)
 			q.do(func(tx *Tx) error { return RetryJob(tx, j.ID) })

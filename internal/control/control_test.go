@@ -153,13 +153,15 @@ func TestOutputPrecedesTheProgressAfterIt(t *testing.T) {
 			return ctx.Err()
 		}
 	}})
-	var seen []Progress
-	out, err := b.call(t.Context(), "work", nil, func(p Progress) {
-		seen = append(seen, p)
+	var out bytes.Buffer
+	err := Call(t.Context(), b.dir, "work", nil, &Console{Out: &out, Show: func(p Progress) {
+		if p != (Progress{1, 2, "half"}) || out.String() != "first" {
+			t.Errorf("the progress %v came after %q", p, out.String())
+		}
 		close(shown)
-	})
-	if out != "first" || err != nil || len(seen) != 1 || seen[0] != (Progress{1, 2, "half"}) {
-		t.Errorf("%q, %v, progress %v", out, err, seen)
+	}})
+	if err != nil || out.String() != "first" {
+		t.Errorf("%q, %v", out.String(), err)
 	}
 }
 
