@@ -21,7 +21,7 @@ func (s *Shop) HandleEvent(ctx context.Context, ev payments.Event) error {
 	}
 	op := store.Op{ID: "event/" + id, Class: store.Transaction}
 	var setAside string
-	res, err := s.Store.Update(ctx, s.Tenant, op, func(tx *store.Tx) error {
+	_, err := s.Store.Update(ctx, s.Tenant, op, func(tx *store.Tx) error {
 		setAside = ""
 		rec := &market.ProviderEvent{ID: id, Type: string(ev.Type), Received: tx.Now()}
 		if seen, err := store.Events.Has(tx, id); err != nil || seen {
@@ -41,7 +41,7 @@ func (s *Shop) HandleEvent(ctx context.Context, ev payments.Event) error {
 		}
 		return store.Events.Insert(tx, rec)
 	})
-	if err == nil && setAside != "" && !res.Repeated {
+	if err == nil && setAside != "" { // it isn't for an event seen before: then nothing has run
 		s.Logger.Warn("an event was set aside: it fits no payment", "event", id, "why", setAside)
 	}
 	return err
