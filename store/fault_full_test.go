@@ -119,10 +119,10 @@ func TestFillChild(t *testing.T) {
 // TestFaultFullDiskIsRefusedBefore: with space kept free, it doesn't come to that. Writes
 // are refused in a sentence, reads go on, and writes too when there is space again.
 func TestFaultFullDiskIsRefusedBefore(t *testing.T) {
-	disk := smallDisk(t, 64)
-	db := openTest(t, Options{Dir: filepath.Join(disk, "store"), MinFree: 32 << 20})
+	disk := smallDisk(t, 128)
+	db := openTest(t, Options{Dir: filepath.Join(disk, "store"), MinFree: 64 << 20})
 	putEvent(t, db, "before", "")
-	drop := ballast(t, disk, 30)
+	drop := ballast(t, disk, 50)
 	db.disk.forget()
 	_, err := db.Update(t.Context(), tenant, Op{}, func(tx *Tx) error { return Events.Put(tx, &market.ProviderEvent{ID: "x"}) })
 	wantSentence(t, err, market.Unavailable, "can still be read")
