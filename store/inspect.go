@@ -215,18 +215,15 @@ func (w *walk) next(k Key) (to []byte, wanted bool) {
 func (w *walk) row(it *pebble.Iterator) (*inspectedRow, error) {
 	k := Key(it.Key())
 	tenant, id, _, rest, ok := k.parse()
-	row := &inspectedRow{Inspected: Inspected{Tenant: tenant, Key: k.print(w.q.Secrets), Cursor: cursorOf(k, w.q.Secrets)}}
-	if table := tableByID(id); ok && table != nil {
-		row.Table = table.tableName()
+	var table string
+	if t := tableByID(id); ok && t != nil {
+		table = t.tableName()
 	}
-	name := k.print(true)
-	if !w.q.Raw {
-		if name, _, ok = cutText(rest); !ok || row.Table == "" {
-			return nil, nil // Check names it, and so does Raw
-		}
-		if row.Key = name; !w.q.Secrets {
-			row.Key = maskedKey(id, recordKeys, name)
-		}
+	name := ""
+	if w.q.Raw {
+		name = k.print(true)
+	} else if name, _, ok = cutText(rest); !ok || table == "" {
+		return nil, nil // Check names it, and so does Raw
 	}
 	if w.q.ID != "" && name != w.q.ID || !strings.HasPrefix(name, w.q.Prefix) {
 		return nil, nil
@@ -235,11 +232,18 @@ func (w *walk) row(it *pebble.Iterator) (*inspectedRow, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: inspecting %s: %w", k.print(w.q.Secrets), err)
 	}
-	row.Size = len(v)
-	if !w.q.Raw {
-		if row.Record, err = recordJSON(id, v, w.q.Secrets); err != nil {
-			row.err = market.Errorf(market.Internal, "The record %s is damaged.", k.print(w.q.Secrets)).Because(err)
-		}
+	row := &inspectedRow{Inspected: Inspected{Tenant: tenant, Table: table, Key: name, Size: len(v), Cursor: cursorOf(k, w.q.Secrets)}}
+	switch {
+	case w.q.Raw && !w.q.Secrets:
+		row.Key = k.print(false)
+	case !w.q.Secrets:
+		row.Key = maskedKey(id, recordKeys, name)
+	}
+	if w.q.Raw {
+		return row, nil
+	}
+	if row.Record, err = recordJSON(id, v, w.q.Secrets); err != nil {
+		row.err = market.Errorf(market.Internal, "The record %s is damaged.", k.print(w.q.Secrets)).Because(err)
 	}
 	return row, nil
 }
