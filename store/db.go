@@ -26,7 +26,7 @@ type Options struct {
 	Clock  func() time.Time // nil is the machine's clock
 	Logger *slog.Logger     // nil discards
 
-	CacheSize int64  // bytes of block cache; 0 is 64 MiB, right for a machine with 1 GB
+	CacheSize int64  // bytes of block cache, besides 64 MiB that it shares with memtables; 0 is 64 MiB, right for a machine with 1 GB
 	MinFree   uint64 // bytes of free disk under which writes are refused; 0 is 256 MiB
 
 	// Fatal is called when a commit may not have reached the disk. It must not return:

@@ -11,12 +11,14 @@ import (
 // formatVersion pins Pebble's on-disk format; raising it can't be undone.
 const formatVersion = pebble.FormatValueSeparation
 
-// engineOptions are for a VPS with 1 to 4 GB of memory. Cache, memtables and everything
-// else are the Go heap's, since there is no cgo: 64 MiB of cache and up to three
-// memtables of 32 MiB, of which one is usual. Where figures are given, they are the CPU
-// time of an order's transaction (BenchmarkOrder, 64 callers) with its flushes and
-// compactions, 250 µs with Pebble's compression profile "Balanced", 16 MiB and L0 at 2.
+// engineOptions are for a VPS with 1 to 4 GB of memory. Cache and memtables are the Go
+// heap's, since there is no cgo. Where figures are given, they are the CPU time of an
+// order's transaction (BenchmarkOrder, 64 callers) with its flushes and compactions, 250 µs
+// with Pebble's compression profile "Balanced", memtables of 16 MiB and L0 at 2.
 //
+//   - Cache: 64 MiB on a machine with 1 GB; 256 MiB suit one with 4 GB. Pebble takes
+//     memtables out of the cache's budget, so it gets two of them more: without, a burst
+//     of writes left nothing to the readers (160 KB read again for each order).
 //   - Memtables of 32 MiB: a flush meets the ends of all the key ranges that grow with
 //     time, and the files there are written again with it. Larger ones do so less often
 //     (-10 %), but a VPS of 1 GB has no room for them.
@@ -24,6 +26,7 @@ const formatVersion = pebble.FormatValueSeparation
 //     written again twice as often (-20 %), at 8 range scans merge too many.
 //   - MinLZ on all levels: zstd at the bottom makes records of random text a fifth smaller
 //     and doubles the cost of each compaction (-30 %) and of a read that misses the cache.
+//   - At most three memtables, of which one is usual: writers wait while two are flushed.
 //   - Bloom filters of 10 bits a key (1 % false) spare the disk for absent keys.
 //   - Writeback is smoothed (512 and 256 KiB) so that a commit's sync finds little to wait for.
 func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
@@ -35,7 +38,7 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 		FS:                          o.FS,
 		Lock:                        lock,
 		FormatMajorVersion:          formatVersion,
-		CacheSize:                   cache + 2*memTable, // Pebble takes memtables out of the cache's budget
+		CacheSize:                   cache + 2*memTable,
 		MemTableSize:                memTable,
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       4,
