@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +54,12 @@ func TestFaultFlippedByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	flip(t, dir, "*.sst", 50)
-	db = open(t, Options{Dir: dir})
+	var logged bytes.Buffer
+	db = open(t, Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	wantReadOrDamaged(t, db, 40)
+	if !strings.Contains(logged.String(), ".sst") || !strings.Contains(logged.String(), "souk check") {
+		t.Errorf("the operator isn't told which file is damaged: %q", logged.String())
+	}
 	err := db.View(t.Context(), tenant, func(tx *ReadTx) error {
 		for _, err := range PopularAgents.Scan(tx, All{}, "") {
 			if err != nil {
@@ -82,6 +88,30 @@ func TestFaultFlippedByte(t *testing.T) {
 	flip(t, dir, "*.sst", 1) // and where the store's own records are
 	_, err = Open(Options{Dir: dir})
 	wantSentence(t, err, market.Internal, "damaged", dir, "souk restore")
+}
+
+// wantReadOrDamaged loads every agent of insertMany: it is there, or it can't be read, and
+// never is there "no such agent".
+func wantReadOrDamaged(t *testing.T, db *DB, n int) {
+	t.Helper()
+	damaged := 0
+	for i := range n {
+		err := db.View(t.Context(), tenant, func(tx *ReadTx) error {
+			a, err := Agents.Load(tx, market.AgentID(fmt.Sprintf("agt_%06d", i)))
+			if err == nil && a.Slug != fmt.Sprint("s", i) {
+				t.Errorf("agent %d came back as %+v", i, a)
+			}
+			return err
+		})
+		if pebble.IsCorruptionError(err) {
+			damaged++
+		} else if err != nil {
+			t.Errorf("agent %d: %v", i, err)
+		}
+	}
+	if damaged == 0 {
+		t.Error("no agent is where the damage is")
+	}
 }
 
 func TestFaultDamagedManifest(t *testing.T) {
