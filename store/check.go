@@ -19,12 +19,15 @@ type CheckOptions struct {
 	Progress func(keys int)
 	// Total is called once the keys have been counted, with about how many reads of keys
 	// there will be in all; nil for none.
-	Total func(keys int)
+	Total  func(keys int)
+	Digest bool // make the report's digest, too
 }
 
 // Report is what Check found.
 type Report struct {
 	LSN      LSN
+	Chain    Chain    // at LSN
+	Digest   [32]byte // at LSN, see Snapshot.Digest; zero if it wasn't asked for
 	Keys     int
 	Records  map[string]int // by table
 	Problems []string       // the first maxProblems of them, each a sentence
@@ -128,7 +131,7 @@ func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 		return nil, err
 	}
 	defer snap.Close()
-	c := &checker{ctx: ctx, opts: o, report: &Report{LSN: snap.lsn, Records: map[string]int{}}}
+	c := &checker{ctx: ctx, opts: o, report: &Report{LSN: snap.lsn, Chain: snap.chain, Records: map[string]int{}}}
 	c.checkLog(snap)
 	tenants, err := c.checkKeys(snap)
 	if err != nil {
@@ -143,6 +146,11 @@ func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 			t.check(c, r)
 		}
 		c.checkMarket(&ReadTx{*r})
+	}
+	if o.Digest {
+		if c.report.Digest, err = snap.Digest(ctx); err != nil && ctx.Err() == nil {
+			c.unreadable("The digest's keys", err)
+		}
 	}
 	c.reportDamage(db.damage.paths())
 	return c.report, ctx.Err()

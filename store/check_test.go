@@ -433,12 +433,20 @@ func TestCheckCountsWhatItRead(t *testing.T) {
 	db := openShop(t)
 	progress, total := 0, 0
 	insertMany(t, db, 1500)
-	rep, err := db.Check(t.Context(), CheckOptions{Progress: func(keys int) { progress = keys }, Total: func(keys int) { total = keys }})
+	rep, err := db.Check(t.Context(), CheckOptions{Progress: func(keys int) { progress = keys }, Total: func(keys int) { total = keys }, Digest: true})
 	if err != nil || !rep.OK() {
 		t.Fatal(rep.Problems, err)
 	}
 	if rep.Records["orders"] != 3 || rep.Records["agents"] != 1502 || progress == 0 || progress > rep.Keys {
 		t.Errorf("the report counts %v of %d keys, the progress %d", rep.Records, rep.Keys, progress)
+	}
+	snap, err := db.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	if want, err := snap.Digest(t.Context()); err != nil || rep.Digest != want || rep.Chain != snap.Chain() || rep.LSN != snap.LSN() {
+		t.Errorf("the report is of commit %d, chain %v, digest %x; want %d, %v, %x (%v)", rep.LSN, rep.Chain, rep.Digest, snap.LSN(), snap.Chain(), want, err)
 	}
 	if total < rep.Keys || total > rep.Keys+rep.Keys/20 {
 		t.Errorf("%d reads of keys were expected, and there were %d", total, rep.Keys)

@@ -40,17 +40,9 @@ type checkResult struct {
 	Keys     int            `json:"keys_read"` // most keys are looked at more than once
 	Records  map[string]int `json:"records"`
 	Problems []string       `json:"problems"`
-	More     int            `json:"more_problems"` // beyond those listed
-	Digest   *keyDigest     `json:"digest,omitempty"`
+	More     int            `json:"more_problems"`    // beyond those listed
+	Digest   string         `json:"digest,omitempty"` // SHA-256 of all keys and values at LSN
 	Seconds  float64        `json:"seconds"`
-}
-
-// keyDigest is the digest of all keys at a commit, which on a running server may be a
-// later one than that of the check.
-type keyDigest struct {
-	LSN    store.LSN `json:"lsn"`
-	Chain  string    `json:"chain"`
-	SHA256 string    `json:"sha256"`
 }
 
 func (t *checkTask) run(ctx context.Context, h *house, c *control.Console) error {
@@ -60,10 +52,10 @@ func (t *checkTask) run(ctx context.Context, h *house, c *control.Console) error
 		return unfinished(err, "The check was broken off before it had begun.")
 	}
 	res := checkResult{
-		Finished: err == nil, LSN: rep.LSN, Keys: rep.Keys, Records: rep.Records, Problems: append([]string{}, rep.Problems...), More: rep.More,
+		Finished: err == nil, LSN: rep.LSN, Chain: rep.Chain.String(), Keys: rep.Keys, Records: rep.Records, Problems: append([]string{}, rep.Problems...), More: rep.More,
 	}
-	if err == nil {
-		err = t.identify(ctx, h, c, &res)
+	if t.Digest && err == nil {
+		res.Digest = hex.EncodeToString(rep.Digest[:])
 	}
 	res.OK, res.Seconds = rep.OK() && err == nil, time.Since(started).Seconds()
 	if perr := t.print(c.Out, &res); perr != nil {
@@ -86,36 +78,13 @@ func (t *checkTask) check(ctx context.Context, h *house, c *control.Console) (*s
 	}
 	total := 0
 	return h.db.Check(ctx, store.CheckOptions{
-		Blob:  files.check,
-		Total: func(keys int) { total = keys },
+		Blob:   files.check,
+		Digest: t.Digest,
+		Total:  func(keys int) { total = keys },
 		Progress: func(keys int) {
 			c.Show(control.Progress{Done: int64(keys), Total: int64(total), Note: fmt.Sprintf("%d keys read", keys)})
 		},
 	})
-}
-
-// identify adds what tells the checked data from other data.
-func (t *checkTask) identify(ctx context.Context, h *house, c *control.Console, res *checkResult) error {
-	chain, err := h.db.ChainAt(res.LSN)
-	if err != nil {
-		return err
-	}
-	res.Chain = chain.String()
-	if !t.Digest {
-		return nil
-	}
-	defer showWhile(c, func() control.Progress { return control.Progress{Note: "making the digest"} })()
-	snap, err := h.db.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	defer snap.Close()
-	sum, err := snap.Digest(ctx)
-	if err != nil {
-		return err
-	}
-	res.Digest = &keyDigest{LSN: snap.LSN(), Chain: snap.Chain().String(), SHA256: hex.EncodeToString(sum[:])}
-	return nil
 }
 
 func (t *checkTask) print(w io.Writer, res *checkResult) error {
@@ -139,8 +108,8 @@ func (t *checkTask) print(w io.Writer, res *checkResult) error {
 	for _, table := range slices.Sorted(maps.Keys(res.Records)) {
 		fmt.Fprintf(w, "%10d %s\n", res.Records[table], table)
 	}
-	if d := res.Digest; d != nil {
-		fmt.Fprintf(w, "Digest at commit %d (chain %s): %s\n", d.LSN, d.Chain, d.SHA256)
+	if res.Digest != "" {
+		fmt.Fprintf(w, "Digest at commit %d: %s\n", res.LSN, res.Digest)
 	}
 	return nil
 }
