@@ -89,7 +89,10 @@ func ordered[P any, K ~string, R any](t *Table[K, R], n byte, what string, prefi
 	return ix
 }
 
-// withCounts makes the index keep the number of records of each prefix.
+// withCounts makes the index keep the number of records of each prefix. What a transaction
+// adds is summed up and written once, at its end, by the one writer: a count that everybody
+// changes costs nobody a wait or a repeat. An engine with several writers keeps a row of
+// its own for each of them, and Count adds the rows up.
 func (ix *Index[P, K, R]) withCounts() *Index[P, K, R] {
 	ix.counts = true
 	return ix
