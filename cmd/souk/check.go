@@ -54,7 +54,7 @@ func (t *checkTask) run(ctx context.Context, h *house, c *control.Console) error
 	res := checkResult{
 		Finished: err == nil, LSN: rep.LSN, Chain: rep.Chain.String(), Keys: rep.Keys, Records: rep.Records, Problems: append([]string{}, rep.Problems...), More: rep.More,
 	}
-	if t.Digest && err == nil {
+	if rep.Digest != [32]byte{} {
 		res.Digest = hex.EncodeToString(rep.Digest[:])
 	}
 	res.OK, res.Seconds = rep.OK() && err == nil, time.Since(started).Seconds()
