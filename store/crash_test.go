@@ -42,7 +42,7 @@ func TestHistories(t *testing.T) {
 		"conflicts": sum.conflicts, "repeated operations": sum.repeated, "dropped transactions": sum.dropped,
 		"rounds of several callers": sum.rounds,
 	} {
-		if n == 0 {
+		if n == 0 && *histories >= 200 {
 			t.Errorf("no %s were met", what)
 		}
 	}
@@ -210,6 +210,9 @@ func (h *history) live() {
 	}
 	if h.rng.IntN(2) == 0 {
 		cut() // unless it has been cut
+	}
+	if found.Load() == nil {
+		h.disk.BeforeWrite(1+h.rng.IntN(4), cut) // of the closing
 	}
 	working := found.Load() == nil
 	h.close()
