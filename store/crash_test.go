@@ -28,7 +28,7 @@ var (
 // than the last acknowledged one, and the whole of it: every record, index entry, count,
 // job, result of an operation and posting, byte for byte, with the log that led there.
 func TestHistories(t *testing.T) {
-	sum, problems := runHistories(*firstSeed, *histories, store.MarkersLast)
+	sum, problems := runHistories(*firstSeed, *histories, nil)
 	t.Logf("%s", sum)
 	for seed, found := range problems {
 		t.Errorf("history %d: run it alone with -histories=1 -seed=%[1]d", seed)

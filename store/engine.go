@@ -6,6 +6,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // formatVersion pins Pebble's on-disk format; raising it can't be undone.
@@ -34,8 +35,12 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 	if cache == 0 {
 		cache = 64 << 20
 	}
+	fs := o.FS
+	if fs == nil {
+		fs = vfs.Default
+	}
 	opts := &pebble.Options{
-		FS:                          o.FS,
+		FS:                          markersLast{fs},
 		Lock:                        lock,
 		FormatMajorVersion:          formatVersion,
 		CacheSize:                   cache + 2*memTable,

@@ -22,9 +22,6 @@ func KeepLog(n LSN, o Options) Options {
 	return o
 }
 
-// MarkersLast is markersLast.
-func MarkersLast(fs vfs.FS) vfs.FS { return markersLast{fs} }
-
 func TestFaultReadOnlyDirectory(t *testing.T) {
 	// The parents of a test's directory are for its user alone; the child is another's.
 	dir := t.TempDir()

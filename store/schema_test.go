@@ -62,9 +62,6 @@ func version1(t *testing.T) string {
 // engineOf opens a directory as it is, without bringing it to today's version.
 func engineOf(t *testing.T, dir string, fs vfs.FS) *pebble.DB {
 	t.Helper()
-	if fs != nil {
-		fs = markersLast{fs}
-	}
 	engine, err := pebble.Open(dir, engineOptions(Options{FS: fs, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) }}, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +245,7 @@ func bigVersion1(t *testing.T, n int) *vfs.MemFS {
 func openRawOn(t *testing.T, fs vfs.FS) *DB {
 	t.Helper()
 	at := newClock()
-	db, err := Open(Options{Dir: "db", FS: markersLast{fs}, Clock: at.Now})
+	db, err := Open(Options{Dir: "db", FS: fs, Clock: at.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
