@@ -57,7 +57,7 @@ func TestKillFindsAMissingSync(t *testing.T) {
 		t.Fatalf("building souk without syncing: %v\n%s", err, out)
 	}
 	k := newKiller(t, bin)
-	for range 3 {
+	for range 6 {
 		if k.life(false); len(k.lost) > 0 {
 			break
 		}
