@@ -138,6 +138,9 @@ func (db *DB) open() (err error) {
 			lock.Close()
 		}
 	}()
+	if err := roomToOpen(db.engineFS(), dir); err != nil {
+		return err
+	}
 	opts := engineOptions(db.opts, lock)
 	opts.EventListener.DataCorruption = db.damage.noticed
 	engine, err := pebble.Open(dir, opts)
@@ -157,7 +160,8 @@ func (db *DB) open() (err error) {
 	if err == nil {
 		err = db.migrate(dir)
 	}
-	if pebble.IsCorruptionError(err) {
+	var told *market.Error
+	if err != nil && !errors.As(err, &told) {
 		err = openError(dir, err)
 	}
 	return err

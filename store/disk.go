@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,39 @@ func (g *diskGuard) refuse() error {
 			Because(fmt.Errorf("the disk is nearly full: %d MB are left and %d MB are kept free; free some space to sell again", free>>20, g.floor>>20))
 	}
 	return nil
+}
+
+// openingRoom is free disk that opening a database needs besides what it flushes: for a
+// MANIFEST, a log and their directory.
+const openingRoom = 4 << 20
+
+// roomToOpen refuses a directory whose disk has no room for what opening it writes: the
+// commits that are only in its log become a table first. Pebble would try that again and
+// again, and never say so. The two newest logs hold all such commits but in a burst.
+func roomToOpen(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return openError(dir, err)
+	}
+	var logs []string
+	for _, name := range names {
+		if strings.HasSuffix(name, ".log") {
+			logs = append(logs, name)
+		}
+	}
+	slices.Sort(logs) // by number, which has leading zeros
+	need := uint64(openingRoom)
+	for _, name := range logs[max(0, len(logs)-2):] {
+		if info, err := fs.Stat(fs.PathJoin(dir, name)); err == nil {
+			need += uint64(info.Size())
+		}
+	}
+	usage, err := fs.GetDiskUsage(dir)
+	if err != nil || usage.AvailBytes >= need { // a file system that can't tell (memory) has no limit
+		return nil
+	}
+	return market.Errorf(market.Unavailable, "The disk of %s is nearly full: %d MB are free, and opening the database needs up to %d MB. "+
+		"Free some space and start again; nothing is lost.", dir, usage.AvailBytes>>20, (need+1<<20-1)>>20)
 }
 
 // damage notes files that were found damaged. Pebble would end the process, each time

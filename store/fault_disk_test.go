@@ -68,6 +68,25 @@ func TestFaultSyncOfTheLog(t *testing.T) {
 	}
 }
 
+// TestFaultNoRoomToOpen: a directory whose log wouldn't fit on the disk a second time isn't
+// opened, and says how much it needs; nothing is lost.
+func TestFaultNoRoomToOpen(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	db := openTest(t, Options{Dir: "db", FS: fs})
+	for i := range 200 {
+		putEvent(t, db, fmt.Sprint(i), strings.Repeat("x", 60_000))
+	}
+	found := fs.CrashClone(vfs.CrashCloneCfg{})
+	free := func(mb uint64) { found.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: mb << 20, TotalBytes: 1 << 40}) }
+	free(3)
+	_, err := Open(Options{Dir: "db", FS: found})
+	wantSentence(t, err, market.Unavailable, "3 MB are free", "Free some space")
+	free(300)
+	if got, want := openTest(t, Options{Dir: "db", FS: found}).LastLSN(), db.LastLSN(); got != want {
+		t.Errorf("with space again it opens at %d, want %d", got, want)
+	}
+}
+
 // TestFaultLittleSpace: writes are refused below the floor, and reads are not.
 func TestFaultLittleSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
