@@ -13,7 +13,15 @@ import (
 // high (a transaction failed) but never too low.
 type frontier map[string][]byte
 
-const maxFrontier = 10_000 // spaces; beyond, all are looked up anew
+const maxFrontier = 10_000 // spaces; a transaction that begins with more looks all up anew
+
+// trim forgets everything when there is too much of it. Only between transactions: what
+// one has written can't be looked up before it is committed.
+func (f frontier) trim() {
+	if len(f) > maxFrontier {
+		clear(f)
+	}
+}
 
 // beyond reports whether nothing can be at a key because it lies beyond all others of
 // its space, and moves the frontier up to it. Whoever writes a key that is looked up here
@@ -28,9 +36,6 @@ func (tx *Tx) beyond(key []byte) (bool, error) {
 		var err error
 		if top, err = tx.highest(space); err != nil {
 			return false, err
-		}
-		if len(tx.frontier) >= maxFrontier {
-			clear(tx.frontier)
 		}
 	}
 	further := bytes.Compare(key, top) > 0
