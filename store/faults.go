@@ -50,7 +50,7 @@ func (f *Faults) runs() int {
 // afterCommit answers "unknown" for some commits that can be asked for again.
 func (f *Faults) afterCommit(op Op) error {
 	if f != nil && op.ID != "" && f.chance(f.Unknown) {
-		return ErrUnknownOutcome
+		return errUnknown
 	}
 	return nil
 }

@@ -143,6 +143,9 @@ func (c Cursor) place() ([]byte, bool) {
 // Scan yields the records with the prefix in the index's order, after a cursor. Each
 // comes with its own cursor: scanning after it goes on with the next, whatever was
 // written in between. An unreadable cursor is Invalid.
+//
+// A transaction that writes while it scans goes on through the places of the moment when
+// the scan began: a record comes as it is now, and one deleted since is passed over.
 func (ix *Index[P, K, R]) Scan(tx Reader, p P, after Cursor) iter.Seq2[Row[R], error] {
 	r := tx.self()
 	return func(yield func(Row[R], error) bool) {
@@ -172,6 +175,9 @@ func (ix *Index[P, K, R]) Scan(tx Reader, p P, after Cursor) iter.Seq2[Row[R], e
 			begin = append(binary.AppendUvarint(begin[:len(r.prefix)+2], uint64(len(v.bytes))), v.bytes...)
 			found, err := records.load(begin, &row.Record)
 			if err == nil && !found {
+				if r.hasDeleted(k) {
+					continue
+				}
 				err = ix.table.missing()
 			}
 			if !yield(row, err) || err != nil {

@@ -181,7 +181,8 @@ func (t *Table[K, R]) Delete(tx *Tx, id K) error {
 	return nil
 }
 
-// All yields the records after a key ("" for all) in key order.
+// All yields the records after a key ("" for all) in key order, as they are when it
+// begins: what a transaction writes meanwhile isn't met.
 func (t *Table[K, R]) All(tx Reader, after K) iter.Seq2[R, error] {
 	r := tx.self()
 	lower := []byte(r.table(t.id, recordKeys))

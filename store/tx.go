@@ -81,6 +81,15 @@ func (r *reader) read(key []byte, use func(v []byte) error) (found bool, err err
 	return true, use(v)
 }
 
+// hasDeleted reports whether the transaction has deleted a key.
+func (r *reader) hasDeleted(key []byte) bool {
+	if r.own == nil {
+		return false
+	}
+	w := r.own.find(key)
+	return w != nil && w.deleted
+}
+
 // has reports whether anything is stored at a key.
 func (r *reader) has(key []byte) (bool, error) {
 	return r.read(key, func([]byte) error { return nil })
@@ -153,7 +162,7 @@ func settleCounts(r Reader) error {
 	}
 	for _, c := range tx.own.counts {
 		if err := tx.writeCount(c); err != nil {
-			return err
+			return tx.fail(err) // those before it would be added again
 		}
 	}
 	tx.own.counts = tx.own.counts[:0]

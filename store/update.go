@@ -11,9 +11,12 @@ import (
 	"github.com/souk-market/souk/internal/market"
 )
 
-// ErrUnknownOutcome says that a commit may or may not have happened. Only an Update
-// without an operation ID returns it: with one, the store asks again by itself.
+// ErrUnknownOutcome says that a commit may or may not have happened. An Update with an
+// operation ID asks again by itself, and returns it only when it can't.
 var ErrUnknownOutcome = errors.New("store: it is not known whether the transaction was committed")
+
+// errUnknown is updateOnce's ErrUnknownOutcome, which no fn can return.
+var errUnknown = fmt.Errorf("%w", ErrUnknownOutcome)
 
 // ErrTimeLimit says that fn ran for longer than MaxTime, its own doing or a stall of the
 // machine's. Nothing was written; what isn't slow by itself may be tried again.
@@ -86,7 +89,8 @@ func (db *DB) now() time.Time { return db.opts.Clock().UTC().Truncate(time.Milli
 //
 // fn makes no network call, calls no other Update, and may run more than once, so it
 // has no effect but its writes and variables that each run sets afresh. ctx bounds the
-// wait for the writer's turn; once fn has run, the commit is carried through.
+// wait for the writer's turn; once fn has run, the commit is carried through. Any error
+// but ErrUnknownOutcome says that nothing was committed.
 func (db *DB) Update(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
 	if err := checkTenant(tenant); err != nil {
 		return Result{}, err
@@ -95,17 +99,28 @@ func (db *DB) Update(ctx context.Context, tenant market.TenantID, op Op, fn func
 		return Result{}, err
 	}
 	defer db.gate.leave()
-	for {
-		res, err := db.updateOnce(ctx, tenant, op, fn)
-		if err == ErrUnknownOutcome && op.ID != "" {
-			continue // the operation's record tells whether it was committed
-		}
-		return res, err
+	res, err := db.updateOnce(ctx, tenant, op, fn)
+	for err == errUnknown && op.ID != "" {
+		res, err = db.updateAgain(context.WithoutCancel(ctx), tenant, op, fn)
 	}
+	return res, err
 }
 
-// updateOnce returns ErrUnknownOutcome itself, not wrapped, for a commit whose outcome
-// isn't known; what fn returns doesn't count as that.
+// updateAgain repeats an operation that may have been committed: its record tells. An
+// error from before that is read leaves it unknown.
+func (db *DB) updateAgain(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
+	ran := false
+	res, err := db.updateOnce(ctx, tenant, op, func(tx *Tx) error {
+		ran = true
+		return fn(tx)
+	})
+	if err != nil && err != errUnknown && !ran {
+		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	}
+	return res, err
+}
+
+// updateOnce returns errUnknown for a commit whose outcome isn't known.
 func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
 	if err := db.turn(ctx); err != nil {
 		return Result{}, err
@@ -138,6 +153,7 @@ func (db *DB) commit(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res 
 	if err := db.disk.refuse(); err != nil {
 		return Result{}, nil, err
 	}
+	db.frontier.trim()
 	for range db.faults.runs() {
 		db.own.reset()
 		if res, err = db.run(tenant, op, fn); err != nil {
@@ -234,8 +250,14 @@ func (db *DB) apply(class Class) (*pebble.Batch, error) {
 	return batch, nil
 }
 
-// applyBatch makes a batch visible and has it synced; syncWait waits for that.
-func (db *DB) applyBatch(b *pebble.Batch) error {
+// applyBatch makes a batch visible and has it synced; syncWait waits for that. Pebble
+// panics when its log can't be written, and keeps its locks: nothing goes on from there.
+func (db *DB) applyBatch(b *pebble.Batch) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the engine panics: %v", p)
+		}
+	}()
 	if !syncWrites {
 		return db.engine.Apply(b, pebble.NoSync)
 	}

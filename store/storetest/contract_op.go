@@ -93,6 +93,22 @@ func (t *contract) unknownOutcome() {
 	}
 }
 
+// unknownAndCanceled: who cancels while the store asks again is told what became of it.
+func (t *contract) unknownAndCanceled() {
+	db := t.open(t, store.Options{Faults: &store.Faults{Unknown: 1}})
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		res, err := db.Update(ctx, main, store.Op{ID: fmt.Sprint(i)}, func(tx *store.Tx) error {
+			cancel()
+			tx.SetResult([]byte{byte(i)})
+			return store.Events.Insert(tx, event(fmt.Sprint(i)))
+		})
+		if err != nil || !bytes.Equal(res.Value, []byte{byte(i)}) {
+			t.Fatalf("operation %d, which was committed: %+v, %v", i, res, err)
+		}
+	}
+}
+
 func (t *contract) serializable() {
 	db := t.open(t, store.Options{Faults: store.NewFaults(7)})
 	const writers, each = 8, 25

@@ -304,3 +304,37 @@ func (t *contract) scanWhileWriting() {
 		return nil
 	})
 }
+
+// scanOfWhatGoes scans while the transaction deletes and moves what the scan hasn't met yet.
+func (t *contract) scanOfWhatGoes() {
+	db := t.open(t, store.Options{})
+	t.update(db, main, func(tx *store.Tx) error {
+		for i := range 6 {
+			if err := store.Agents.Insert(tx, agent(fmt.Sprint(i), fmt.Sprint("s", i), int64(9-i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	t.update(db, main, func(tx *store.Tx) error {
+		var met []string
+		for row, err := range store.PopularAgents.Scan(tx, store.All{}, "") {
+			if err != nil {
+				return err
+			}
+			met = append(met, row.Record.Slug)
+			if len(met) > 1 {
+				continue
+			}
+			if err := errors.Join(store.Agents.Delete(tx, "agt_1"), store.Agents.Delete(tx, "agt_5"),
+				store.Agents.Put(tx, agent("3", "moved", 1)), store.Agents.Insert(tx, agent("6", "new", 4))); err != nil {
+				return err
+			}
+		}
+		if want := []string{"s0", "s2", "moved", "s4"}; !slices.Equal(met, want) {
+			t.Errorf("met %v, want %v", met, want)
+		}
+		return nil
+	})
+	t.view(db, main, func(tx *store.ReadTx) error { t.wantShelf(tx, "s0", "s2", "s4", "new", "moved"); return nil })
+}

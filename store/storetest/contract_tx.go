@@ -90,11 +90,18 @@ func (t *contract) ownWrites() {
 func (t *contract) failureLeavesNothing() {
 	db := t.open(t, store.Options{})
 	boom := errors.New("boom")
+	ran := 0
 	for name, end := range map[string]func() error{
 		"error":   func() error { return boom },
 		"panic":   func() error { panic(boom) },
 		"goexit":  func() error { runtime.Goexit(); return nil },
 		"unknown": func() error { return fmt.Errorf("another store says: %w", store.ErrUnknownOutcome) },
+		"unknown itself": func() error {
+			if ran++; ran > 1 {
+				return boom
+			}
+			return store.ErrUnknownOutcome
+		},
 	} {
 		var err error
 		var wg sync.WaitGroup
@@ -110,6 +117,9 @@ func (t *contract) failureLeavesNothing() {
 		wg.Wait()
 		if err == nil {
 			t.Errorf("%s: no error", name)
+		}
+		if name == "unknown itself" && err != store.ErrUnknownOutcome {
+			t.Errorf("fn's error is taken for the store's: %v after %d runs", err, ran)
 		}
 		if name == "error" && !errors.Is(err, boom) {
 			t.Errorf("the error is %v, want fn's own", err)
