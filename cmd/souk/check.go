@@ -65,8 +65,8 @@ func (t *checkTask) run(ctx context.Context, h *house, c *control.Console) error
 		return unfinished(err, "The check was not finished: it was broken off after reading %d keys, and what it hasn't looked at may be damaged.", rep.Keys)
 	}
 	if !rep.OK() {
-		return market.Errorf(market.Conflict, "The check of %s found %d problems. Keep the directory as it is, and restore from the replica into a new one.",
-			h.cfg.Data, len(rep.Problems)+rep.More)
+		return market.Errorf(market.Conflict, "The check of %s found %s. Keep the directory as it is, and restore from the replica into a new one.",
+			h.cfg.Data, count(len(rep.Problems)+rep.More, "problem", "problems"))
 	}
 	return nil
 }

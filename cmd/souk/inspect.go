@@ -21,11 +21,11 @@ func (c *inspectCmd) Run(ctx context.Context) error {
 	_, err := strconv.ParseUint(c.After, 10, 64)
 	switch {
 	case c.Log && (c.Table != "" || c.Prefix != "" || c.Raw || c.Secrets || c.Tenant != ""):
-		return market.Errorf(market.Invalid, "--log shows the whole change log: it takes --after LSN, --limit and --pretty.")
+		return usageError("--log shows the whole change log: it takes --after LSN, --limit and --pretty.")
 	case c.Log && c.After != "" && err != nil:
-		return market.Errorf(market.Invalid, "%q is no LSN. With --log, --after takes the number of a commit.", c.After)
+		return usageError(fmt.Sprintf("%q is no LSN. With --log, --after takes the number of a commit.", c.After))
 	case c.Key != "" && c.Prefix != "":
-		return market.Errorf(market.Invalid, "Give a key or --prefix, not both.")
+		return usageError("Give a key or --prefix, not both.")
 	}
 	return c.do(ctx, &c.inspectTask)
 }
@@ -38,7 +38,7 @@ type inspectTask struct {
 	Tenant  string `placeholder:"ID" help:"Only this tenant's."`
 	Log     bool   `help:"Show the change log: which commit changed which keys."`
 	After   string `placeholder:"CURSOR" help:"Go on after this \"cursor\" of an earlier line; with --log after this LSN."`
-	Limit   int    `placeholder:"N" help:"At most this many. Default: all."`
+	Limit   uint32 `placeholder:"N" help:"At most this many. Default: all."`
 	Secrets bool   `help:"Show what is masked otherwise: password hashes, sessions, carts, receipts, license keys."`
 	Raw     bool   `help:"Show keys of every kind with the size of their values, instead of records."`
 	Pretty  bool   `help:"Print each object on several lines. Default: one a line."`
@@ -94,7 +94,7 @@ func (t *inspectTask) showRecords(ctx context.Context, h *house, c *control.Cons
 	var bad badRecords
 	q := store.InspectQuery{
 		Tenant: market.TenantID(t.Tenant), Table: t.Table, ID: t.Key, Prefix: t.Prefix,
-		After: store.Cursor(t.After), Limit: t.Limit, Secrets: t.Secrets, Raw: t.Raw,
+		After: store.Cursor(t.After), Limit: int(t.Limit), Secrets: t.Secrets, Raw: t.Raw,
 	}
 	found := false
 	for r, err := range h.db.Inspect(ctx, q) {
@@ -122,7 +122,7 @@ func (t *inspectTask) showLog(ctx context.Context, h *house, c *control.Console,
 		return fmt.Errorf("souk: the LSN %q: %w", t.After, err)
 	}
 	var bad badRecords
-	for change, err := range h.db.InspectLog(ctx, store.LSN(after), t.Limit) {
+	for change, err := range h.db.InspectLog(ctx, store.LSN(after), int(t.Limit)) {
 		if change.LSN == 0 && err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (c *jobsListCmd) Run(ctx context.Context) error { return c.do(ctx, &c.jobsL
 type jobsListTask struct {
 	State string `enum:"all,queued,running,dead" default:"all" help:"Only jobs in this state: queued, running or dead (failed for the last time)."`
 	Kind  string `placeholder:"KIND" help:"Only jobs of this kind, like mail.receipt."`
-	Limit int    `default:"100" placeholder:"N" help:"At most this many; 0 for all. Default: 100."`
+	Limit uint32 `default:"100" placeholder:"N" help:"At most this many; 0 for all. Default: 100."`
 	JSON  bool   `name:"json" help:"Print a JSON object a line."`
 }
 
@@ -60,7 +60,7 @@ func (t *jobsListTask) run(ctx context.Context, h *house, c *control.Console) er
 	err := h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
 		n := 0
 		for j, err := range store.Jobs(tx, state, t.Kind) {
-			if n++; err != nil || t.Limit > 0 && n > t.Limit {
+			if n++; err != nil || t.Limit > 0 && n > int(t.Limit) {
 				return err
 			}
 			if err := errors.Join(ctx.Err(), print(newJobLine(&j))); err != nil {
@@ -145,7 +145,7 @@ type jobsRetryCmd struct {
 
 func (c *jobsRetryCmd) Run(ctx context.Context) error {
 	if (c.ID == "") != c.AllDead || c.ID != "" && c.Kind != "" {
-		return market.Errorf(market.Invalid, "Say which job to retry: its ID, or --all-dead, with --kind KIND for those of one kind.")
+		return usageError("Say which job to retry: its ID, or --all-dead, with --kind KIND for those of one kind.")
 	}
 	return c.do(ctx, &c.jobsRetryTask)
 }
@@ -161,9 +161,9 @@ func (*jobsRetryTask) name() string { return "jobs retry" }
 func (t *jobsRetryTask) run(ctx context.Context, h *house, c *control.Console) error {
 	retried, err := t.retry(ctx, h)
 	if err != nil {
-		return unfinished(err, "The retry was broken off: %d jobs are in the queue again.", retried)
+		return unfinished(err, "The retry was broken off: %s in the queue again.", count(retried, "job is", "jobs are"))
 	}
-	_, err = fmt.Fprintf(c.Out, "%d dead jobs are in the queue again.\n", retried)
+	_, err = fmt.Fprintf(c.Out, "%s in the queue again.\n", count(retried, "dead job is", "dead jobs are"))
 	return err
 }
 

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -43,6 +45,13 @@ func (t *ledgerExportTask) span() (s ledger.Span, err error) {
 	if s.From, err = moment(t.From, 0); err != nil {
 		return s, err
 	}
+	last, err := moment(t.To, 0)
+	if err != nil {
+		return s, err
+	}
+	if t.From != "" && t.To != "" && last.Before(s.From) {
+		return s, usageError(fmt.Sprintf("--to %s lies before --from %s.", t.To, t.From))
+	}
 	s.To, err = moment(t.To, 1)
 	return s, err
 }
@@ -58,7 +67,7 @@ func moment(text string, days int) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return at, market.Errorf(market.Invalid, "%q is no date. Write it like 2026-11-23 or 2026-11-23T10:00:00Z.", text)
+		return at, usageError(fmt.Sprintf("%q is no date. Write it like 2026-11-23 or 2026-11-23T10:00:00Z.", text))
 	}
 	return at, nil
 }
@@ -126,6 +135,9 @@ func (t *ledgerBalancesTask) run(ctx context.Context, h *house, c *control.Conso
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(lines, func(a, b balanceLine) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Currency, b.Currency))
+	})
 	return t.print(c.Out, lines)
 }
 

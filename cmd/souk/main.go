@@ -35,6 +35,8 @@ type commands struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
+	// What can't end in order, as when nobody reads the output, a second Ctrl+C ends.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 	status := run(ctx, os.Args[1:])
 	stop()
 	os.Exit(status)
@@ -94,6 +96,14 @@ func report(err error) int {
 	return 1
 }
 
+// usageError is a command line that can be parsed and not be understood.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// ExitCode is the process's exit status for it.
+func (usageError) ExitCode() int { return 2 }
+
 func operatorText(err error) string {
 	var e *market.Error
 	if errors.As(err, &e) && e.Err == nil {
@@ -109,11 +119,21 @@ func (f settingsFlags) load(defaults map[string]string) (Config, []Setting, erro
 
 // logger writes to standard error.
 func (c Config) logger() *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.LogLevel}
+	opts := &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: errorText}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}
+
+// errorText logs an error by its text. Pebble's errors would come with their stack traces.
+func errorText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindAny {
+		if err, ok := a.Value.Any().(error); ok {
+			a.Value = slog.StringValue(err.Error())
+		}
+	}
+	return a
 }
 
 type configCmd struct {

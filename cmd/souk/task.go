@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -50,7 +52,7 @@ func (h *house) command(ctx context.Context, r control.Request, c *control.Conso
 		if err := json.Unmarshal(r.Args, t); err != nil {
 			return fmt.Errorf("souk: the arguments of %s: %w", r.Command, err)
 		}
-		return t.run(ctx, h, c)
+		return h.perform(ctx, t, c)
 	}
 	return market.Errorf(market.NotFound,
 		"The running server is souk %s, which doesn't know this command. Restart it with the newer souk, or stop it and run the command again.", version())
@@ -81,21 +83,52 @@ func (f settingsFlags) do(ctx context.Context, t task) error {
 	return do(ctx, cfg, t)
 }
 
-func do(ctx context.Context, cfg Config, t task) (err error) {
+func do(ctx context.Context, cfg Config, t task) error {
 	if err := find(cfg.Data); err != nil {
 		return err
 	}
 	s := newScreen(os.Stdout, os.Stderr)
-	defer func() { err = errors.Join(err, s.close()) }()
 	c := &control.Console{Out: s, Show: s.show}
-	if err := control.Call(ctx, cfg.Data, t.name(), t, c); !errors.Is(err, control.ErrNoServer) {
-		return err
+	err := control.Call(ctx, cfg.Data, t.name(), t, c)
+	if errors.Is(err, control.ErrNoServer) {
+		err = doClosed(ctx, cfg, t, c)
 	}
+	return s.close(err)
+}
+
+func doClosed(ctx context.Context, cfg Config, t task, c *control.Console) error {
 	h, err := openClosed(cfg)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.run(ctx, h, c), h.close())
+	return errors.Join(h.perform(ctx, t, c), h.close())
+}
+
+// perform does a task, and says what to do when it met a damaged file of the database.
+func (h *house) perform(ctx context.Context, t task, c *control.Console) error {
+	out := &watched{w: c.Out}
+	err := t.run(ctx, h, &control.Console{Out: out, Show: c.Show})
+	var told *market.Error
+	if err == nil || out.failed.Load() || errors.As(err, &told) || h.db.Stats().DamagedFiles == 0 {
+		return err
+	}
+	what, _, _ := strings.Cut(err.Error(), "\n")
+	return market.Errorf(market.Internal, "A file of the database in %s is damaged, and what is in it can't be read (%s). "+
+		"Keep the directory as it is, and restore from the replica into a new one.", h.cfg.Data, what)
+}
+
+// watched knows whether writing has failed.
+type watched struct {
+	w      io.Writer
+	failed atomic.Bool
+}
+
+func (o *watched) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if err != nil {
+		o.failed.Store(true)
+	}
+	return n, err
 }
 
 // find looks whether there is a marketplace in a directory.
@@ -151,12 +184,15 @@ func (s *screen) show(p control.Progress) {
 	s.bar.show(p.Done, p.Note)
 }
 
-func (s *screen) close() error {
+// close ends the output of a task that has ended with an error or nil, and returns what
+// there is to say: of an output that can't be written just that, for the task's error is
+// the same then.
+func (s *screen) close(err error) error {
 	s.bar.done()
 	if err := s.out.Flush(); err != nil {
-		return fmt.Errorf("souk: writing the output: %w", err)
+		return market.Errorf(market.Unavailable, "The output can't be written, and is not complete: %v.", err)
 	}
-	return nil
+	return err
 }
 
 // unfinished makes of the end of a context what the operator wants to know; other errors
@@ -166,6 +202,14 @@ func unfinished(err error, format string, args ...any) error {
 		return market.Errorf(market.Unavailable, format, args...)
 	}
 	return err
+}
+
+// count is a number with the words for one thing or for any other number of them.
+func count(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // showWhile shows progress now and every second until it is stopped, for work that tells
