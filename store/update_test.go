@@ -2,12 +2,14 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -115,5 +117,47 @@ func TestFaultLogTakesNoMore(t *testing.T) {
 		if p := <-ended; p != nil || stopped.Load() != i+1 {
 			t.Fatalf("caller %d: panic %v, %d calls of Fatal", i, p, stopped.Load())
 		}
+	}
+}
+
+// TestWhatWasReadStays: payloads and results are their reader's own, whatever later
+// transactions write into the memory that they were decoded from.
+func TestWhatWasReadStays(t *testing.T) {
+	db := openTest(t, Options{})
+	var jobs []Job
+	var results [][]byte
+	for i := range 50 {
+		op := Op{ID: fmt.Sprint(i)}
+		want := strings.Repeat(op.ID, 100)
+		fn := func(tx *Tx) error {
+			tx.SetResult([]byte(want))
+			if err := Enqueue(tx, "work", want); err != nil {
+				return err
+			}
+			claimed, err := ClaimJobs(tx, []Claim{{Kind: "work", Max: 1, Lease: time.Hour}}) // its own write
+			jobs = append(jobs, claimed...)
+			return err
+		}
+		for range 2 {
+			res, err := db.Update(t.Context(), tenant, op, fn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			results = append(results, res.Value)
+		}
+	}
+	for i, got := range results {
+		if want := strings.Repeat(fmt.Sprint(i/2), 100); string(got) != want {
+			t.Errorf("result %d is %.20q, want %.20q", i, got, want)
+		}
+	}
+	for i, j := range jobs {
+		var got string
+		if err := j.Decode(&got); err != nil || got != strings.Repeat(fmt.Sprint(i), 100) {
+			t.Errorf("job %d has the payload %.20q (%v)", i, got, err)
+		}
+	}
+	if len(jobs) != 50 {
+		t.Errorf("%d jobs, want 50", len(jobs))
 	}
 }
