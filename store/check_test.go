@@ -229,6 +229,12 @@ var breakages = map[string]struct {
 	"order of no checkout": {insert(Orders, market.Order{ID: "ord_4", Checkout: "chk_9", State: market.OrderPendingPayment}),
 		[]string{"Order ord_4 names checkout chk_9, which doesn't name it."}},
 
+	"checkout of another currency": {edit(Orders, "ord_2", func(o *market.Order) { o.Total.Currency, o.Lines[0].Price.Currency = "EUR", "EUR" }),
+		[]string{"Checkout chk_2 is for 5.00 USD, and its orders add up to 5.00 EUR."}},
+	"line of another currency": {edit(Orders, "ord_2", func(o *market.Order) { o.Lines[0].Price.Currency = "EUR" }),
+		[]string{"Order ord_2 is for 5.00 USD, and its lines add up to 5.00 EUR."}},
+	"line of two orders": {edit(Orders, "ord_3", func(o *market.Order) { o.Lines[0].ID = "lin_2" }),
+		[]string{"Line lin_2 of order ord_3 has an entitlement of order ord_1.", "Entitlement ent_4 names line lin_4, which order ord_3 doesn't have."}},
 	"paid without entitlement": {remove(Entitlements, "ent_2"), []string{"Line lin_2 of order ord_1 (fulfilled): that it has an entitlement is false."}},
 	"entitled without payment": {insert(Entitlements, market.Entitlement{ID: "ent_3", Order: "ord_2", Line: "lin_3", Checkout: "chk_2"}),
 		[]string{"Line lin_3 of order ord_2 (pending_payment): that it has an entitlement is true."}},

@@ -15,8 +15,8 @@ import (
 //   - the orders of a checkout are paid exactly when its payment is captured (or there
 //     was nothing to pay and it is completed), and then it is completed; a paid order
 //     with money has its posting;
-//   - an entitlement exists exactly when its line is paid, and a licence exactly when
-//     the line gives one; a key's hash is the hash of the key;
+//   - an entitlement exists exactly when its line is paid, and names the line's order; a
+//     licence exists exactly when the line gives one; a key's hash is the hash of the key;
 //   - a session belongs to an account, and so does a seller that names one (that no two
 //     accounts share an address is the check of a unique index);
 //   - every file that a line or (but for those made on demand) a release names is a blob
@@ -69,6 +69,9 @@ func (c *checker) sum(to *market.Money, m market.Money, what string, id any) {
 	}
 	*to = next
 }
+
+// differ reports whether two sums are not the same; nothing is the same in any currency.
+func differ(a, b market.Money) bool { return a != b && !(a.IsZero() && b.IsZero()) }
 
 // salePrefix begins the cause of an order's posting.
 const salePrefix = "sale:"
@@ -150,7 +153,7 @@ func (c *checker) checkCheckouts(tx *ReadTx) {
 		if unread {
 			continue
 		}
-		if sum.Amount != ch.Total.Amount {
+		if differ(sum, ch.Total) {
 			c.report.problem("Checkout %s is for %s, and its orders add up to %s.", ch.ID, ch.Total, sum)
 		}
 		c.checkPayment(tx, &ch, paid)
@@ -202,7 +205,7 @@ func (c *checker) checkOrders(tx *ReadTx) {
 			c.sum(&sum, l.Price, "order", o.ID)
 			c.checkLine(tx, &o, &l)
 		}
-		if sum.Amount != o.Total.Amount {
+		if differ(sum, o.Total) {
 			c.report.problem("Order %s is for %s, and its lines add up to %s.", o.ID, o.Total, sum)
 		}
 		posted, _ := found(loadError(PostingByCause.Load(tx, salePrefix+string(o.ID))))
@@ -235,6 +238,9 @@ func (c *checker) checkLine(tx *ReadTx, o *market.Order, l *market.Line) {
 	granted, read := found(err)
 	if granted != o.State.Paid() {
 		c.report.problem("Line %s of order %s (%s): that it has an entitlement is %t.", l.ID, o.ID, o.State, granted)
+	}
+	if read && e.Order != o.ID {
+		c.report.problem("Line %s of order %s has an entitlement of order %s.", l.ID, o.ID, e.Order)
 	}
 	if read && (e.License != "") != l.License {
 		c.report.problem("Line %s of order %s gives a license: %t; its entitlement has one: %t.", l.ID, o.ID, l.License, e.License != "")
