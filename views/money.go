@@ -177,13 +177,20 @@ func (y *moneyLayout) learnAffixes(f *currency.Formatter, code market.Currency) 
 	y.neg[0], y.neg[1] = minus.Replace(y.neg[0]), minus.Replace(y.neg[1])
 }
 
-// symbolOf is a currency's symbol in a locale, and its code where it has none there or
-// the library doesn't know it.
+// symbolOf is a currency's symbol in a locale, and its code where it has none there, where
+// the library doesn't know it, and where the place's own currency has the same: the
+// library's "$" in es-MX is of dollars, too.
 func symbolOf(l currency.Locale, code market.Currency) string {
-	if s, _ := currency.GetSymbol(string(code), l); s != "" {
-		return s
+	s, _ := currency.GetSymbol(string(code), l)
+	if own, ok := currency.ForCountryCode(l.Territory); ok && own != string(code) {
+		if of, _ := currency.GetSymbol(own, l); of == s {
+			s = ""
+		}
 	}
-	return string(code)
+	if s == "" {
+		return string(code)
+	}
+	return s
 }
 
 // cutNumber cuts a text around its first and last digit.
