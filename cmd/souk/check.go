@@ -95,7 +95,7 @@ func (t *checkTask) print(w io.Writer, res *checkResult) error {
 		return nil
 	}
 	for _, p := range res.Problems {
-		fmt.Fprintln(w, p)
+		fmt.Fprintln(w, plain(p))
 	}
 	if res.More > 0 {
 		fmt.Fprintf(w, "… and %d more problems\n", res.More)

@@ -41,6 +41,19 @@ func TestOutputThatCantBeWritten(t *testing.T) {
 	server.Stop()
 }
 
+// TestWhatIsNotThereIsQuoted: a key from elsewhere could do anything to a terminal.
+func TestWhatIsNotThereIsQuoted(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	stock(t, data, nil)
+	key := "\x1b[2J" + strings.Repeat("a", 300)
+	for _, command := range []string{"inspect orders", "jobs show"} {
+		_, errs, status := souk(t, append(strings.Fields(command), key, "--data", data)...)
+		if status != 1 || !strings.Contains(errs, `"\x1b[2Jaaa`) || len(errs) > 200 {
+			t.Errorf("souk %s: status %d, %q", command, status, errs)
+		}
+	}
+}
+
 // TestSecondInterrupt ends a command whose output nobody reads.
 func TestSecondInterrupt(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
@@ -96,6 +109,9 @@ func TestDamagedFile(t *testing.T) {
 		}
 	}
 	told("closed")
+	if out, _, status := souk(t, "check", "--data", data); status != 1 || strings.Count(out, "\n") != 1 || !strings.Contains(out, tables[0]) {
+		t.Errorf("check: status %d, %q", status, out)
+	}
 	server := open(t, data)
 	told("running")
 	server.Stop()

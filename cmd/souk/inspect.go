@@ -111,7 +111,7 @@ func (t *inspectTask) showRecords(ctx context.Context, h *house, c *control.Cons
 		}
 	}
 	if !found && t.Key != "" {
-		return market.Errorf(market.NotFound, "There is no %s in %s.", t.Key, t.Table)
+		return market.Errorf(market.NotFound, "There is no %.100q in %s.", t.Key, t.Table)
 	}
 	return bad.err()
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/souk-market/souk/internal/control"
 	"github.com/souk-market/souk/internal/market"
@@ -100,16 +101,21 @@ func firstWords(s string) string {
 	if r := []rune(s); len(r) > most {
 		s, cut = string(r[:most]), true
 	}
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' ' // a tab would be a column, and an escape could do anything to a terminal
-		}
-		return r
-	}, s)
-	if cut {
+	if s = plain(s); cut {
 		s += "…"
 	}
 	return s
+}
+
+// plain is a text on one line, with spaces for control characters: a tab would be a
+// column, and an escape could do anything to a terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 type jobsShowCmd struct {
@@ -135,7 +141,7 @@ func (t *jobsShowTask) run(ctx context.Context, h *house, c *control.Console) er
 		enc.SetIndent("", "  ")
 		return enc.Encode(job.Record)
 	}
-	return market.Errorf(market.NotFound, "There is no job %s: it is done, or never was.", t.ID)
+	return market.Errorf(market.NotFound, "There is no job %.100q: it is done, or never was.", t.ID)
 }
 
 type jobsRetryCmd struct {
