@@ -210,7 +210,7 @@ func TestMigrationOfAFullDisk(t *testing.T) {
 	if _, err := vfs.Clone(vfs.Default, fs, version1(t), "db"); err != nil {
 		t.Fatal(err)
 	}
-	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 20, TotalBytes: 1 << 40})
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 100 << 20, TotalBytes: 1 << 40}) // room to open, not to write
 	_, err := Open(Options{Dir: "db", FS: fs})
 	wantSentence(t, err, market.Unavailable, "db", "schema version 2", "Free some space")
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
