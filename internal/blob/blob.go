@@ -167,21 +167,21 @@ func (s *Store) Put(ctx context.Context, r io.Reader, limit int64) (Ref, error) 
 	if err != nil {
 		return Ref{}, err
 	}
-	if err := s.publish(f, ref); err != nil {
+	if err := s.publish(ctx, f, ref); err != nil {
 		return Ref{}, diskError(err)
 	}
 	return ref, nil
 }
 
 // publish makes the temporary f the blob ref, unless there is one, which it makes young.
-// The folder is synced in both cases: the one that is there may be another Put's, not
-// yet synced.
-func (s *Store) publish(f *os.File, ref Ref) error {
+// One that is there is read, for it may be damaged and is replaced then. The folder is
+// synced in both cases: the one that is there may be another Put's, not yet synced.
+func (s *Store) publish(ctx context.Context, f *os.File, ref Ref) error {
 	there, err := s.renew(ref)
 	if err != nil {
 		return err
 	}
-	if !there {
+	if !there || s.Verify(ctx, ref.Sum) != nil {
 		if err := f.Sync(); err != nil {
 			return err
 		}

@@ -182,14 +182,16 @@ func TestPutDoesNotRewrite(t *testing.T) {
 	checkWhole(t, s)
 }
 
-func TestPutRepairsATruncatedBlob(t *testing.T) {
+func TestPutRepairsADamagedBlob(t *testing.T) {
 	s := open(t, t.TempDir())
-	ref := put(t, s, "content")
-	if err := os.Truncate(s.path(ref.Sum), 3); err != nil {
-		t.Fatal(err)
+	for _, damaged := range []string{"con", "", "contend", "contents"} {
+		ref := put(t, s, "content")
+		if err := os.WriteFile(s.path(ref.Sum), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "content")
+		checkWhole(t, s)
 	}
-	put(t, s, "content")
-	checkWhole(t, s)
 }
 
 func TestConcurrentPutsOfTheSameContent(t *testing.T) {
