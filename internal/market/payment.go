@@ -8,10 +8,11 @@ import "time"
 //	processing → captured (nothing to authorize first);  any but captured → failed | canceled
 //
 // Besides these: created → requires_method where that is asked first; created |
-// requires_action → processing where nothing more is asked of the buyer; processing → requires_method when a card is declined and another may be
-// tried; and captured from everywhere, for the news of it may come before any other, and
-// money that comes after failed or canceled is honored (see CheckoutState). What was
-// captured, refunded and disputed are sums, not states.
+// requires_action → processing where nothing more is asked of the buyer; processing →
+// requires_method when a card is declined and another may be tried; and captured from
+// everywhere, for the news of it may come before any other, and money that comes after
+// failed or canceled is honored (see CheckoutState). What was captured, refunded and
+// disputed are sums, not states.
 type PaymentState string
 
 const (
