@@ -28,6 +28,13 @@ const formatVersion = pebble.FormatValueSeparation
 //   - MinLZ on all levels: zstd at the bottom makes records of random text a fifth smaller
 //     and doubles the cost of each compaction (-30 %) and of a read that misses the cache.
 //   - At most three memtables, of which one is usual: writers wait while two are flushed.
+//   - Writers wait at 20 sublevels of L0 (12 is Pebble's own): a burst that one slow core
+//     compacts late makes reads slower before it stops sales.
+//   - One compaction, two when it falls behind: a VPS has one or two cores, and requests
+//     need them.
+//   - 500 open files of the 1,024 that a process often may have: the rest is for
+//     connections and blobs.
+//   - Tables that a restore takes in are read and verified behind it.
 //   - Bloom filters of 10 bits a key (1 % false) spare the disk for absent keys.
 //   - Writeback is smoothed (512 and 256 KiB) so that a commit's sync finds little to wait for.
 func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {

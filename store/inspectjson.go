@@ -62,7 +62,7 @@ func maskedKey(table tableID, kind byte, parts string) string {
 
 // inspectMode reads any record without its type.
 var inspectMode = must(cbor.DecOptions{
-	MaxNestedLevels: 16, MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 16, UTF8: cbor.UTF8DecodeInvalid,
+	MaxNestedLevels: 1<<16 - 1, MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 16, UTF8: cbor.UTF8DecodeInvalid,
 }.DecMode())
 
 // recordJSON prints a stored record as it is stored, whatever of it today's types know:

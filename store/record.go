@@ -11,11 +11,12 @@ import (
 // in UTC, exact to the nanosecond: index keys are made from them again when a record is
 // replaced, so they must come back as they were. Unknown fields are skipped, so that a
 // record written by a newer binary of the same schema version still reads. Texts are
-// taken as they are, valid UTF-8 or not: what has been written can always be read.
+// taken as they are, valid UTF-8 or not, and the limits are beyond what MaxValue bytes can
+// hold: what has been written can always be read.
 var (
 	encMode = must(cbor.EncOptions{Sort: cbor.SortNone, Time: cbor.TimeRFC3339NanoUTC}.UserBufferEncMode())
 	decMode = must(cbor.DecOptions{
-		MaxNestedLevels: 16, MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 16, UTF8: cbor.UTF8DecodeInvalid,
+		MaxNestedLevels: 1<<16 - 1, MaxArrayElements: 1 << 16, MaxMapPairs: 1 << 16, UTF8: cbor.UTF8DecodeInvalid,
 	}.DecMode())
 )
 

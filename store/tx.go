@@ -16,7 +16,7 @@ import (
 const (
 	MaxKey    = 1 << 10         // bytes
 	MaxValue  = 64 << 10        // bytes
-	MaxWrites = 1_000           // keys written, index entries and the operation's ID included
+	MaxWrites = 1_000           // of keys, index entries and the operation's ID included; a key written again counts again
 	MaxBytes  = 4 << 20         // keys and values of a transaction
 	MaxTime   = 2 * time.Second // that fn may run
 )
