@@ -15,7 +15,8 @@ import (
 // base 32 in lower case: 48 bits of Unix milliseconds, then 80 more bits, as in ULID. So
 // they sort by creation time, never collide in practice, and neighbouring records are
 // neighbours on disk. IDs of one millisecond that one process makes one after the other
-// sort in that order. An ID is no secret: who knows one can guess its neighbours.
+// sort in that order, unless it makes one of 64 milliseconds earlier or later, or of a
+// multiple of that, in between. An ID is no secret: who knows one can guess its neighbours.
 type (
 	TenantID       string // one marketplace
 	AccountID      string // a person
@@ -133,7 +134,7 @@ func inAlphabet(s string) bool { return strings.Trim(s, alphabet) == "" }
 type ulid struct{ hi, lo uint64 }
 
 // ulids remembers the last number of each of some milliseconds, so that the next one of
-// the same millisecond is larger, also when IDs of other times are made in between.
+// the same millisecond is larger, also when IDs of near times are made in between.
 var ulids [64]struct {
 	sync.Mutex
 	last ulid
