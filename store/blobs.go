@@ -11,7 +11,11 @@ import (
 // NamesBlob reports whether any tenant has a record in Blobs for a file. That none has is
 // said only of what is on disk: a crash can't bring back a record that had been seen gone.
 func (db *DB) NamesBlob(ctx context.Context, sha256 string) (bool, error) {
-	named, err := db.seesBlob(sha256)
+	if err := db.gate.enter(); err != nil {
+		return false, err
+	}
+	defer db.gate.leave()
+	named, err := namesBlob(db.engine, sha256)
 	if named || err != nil {
 		return named, err
 	}
@@ -21,14 +25,6 @@ func (db *DB) NamesBlob(ctx context.Context, sha256 string) (bool, error) {
 	}
 	defer snap.Close()
 	return namesBlob(snap.snap, sha256)
-}
-
-func (db *DB) seesBlob(sha256 string) (bool, error) {
-	if err := db.gate.enter(); err != nil {
-		return false, err
-	}
-	defer db.gate.leave()
-	return namesBlob(db.engine, sha256)
 }
 
 func namesBlob(from pebble.Reader, sha256 string) (bool, error) {

@@ -124,8 +124,14 @@ func (d *damage) paths() []string {
 // Check verifies the whole database at one snapshot: the change log has no holes, every
 // key belongs to a table and every record decodes, indexes and counts match records,
 // and the invariants of the market hold (see checkMarket). The error is for a check
-// that couldn't be finished; what is wrong with the data is in the report.
+// that couldn't be finished, Unavailable when the database is closed meanwhile; what is
+// wrong with the data is in the report.
 func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
+	ctx, leave, err := db.stay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	snap, err := db.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -153,7 +159,7 @@ func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 		}
 	}
 	c.reportDamage(db.damage.paths())
-	return c.report, ctx.Err()
+	return c.report, context.Cause(ctx)
 }
 
 // checkLog verifies that the log's entries follow each other up to the snapshot's LSN.
@@ -196,7 +202,7 @@ func (c *checker) checkKeys(snap *Snapshot) ([]market.TenantID, error) {
 			break
 		}
 		if !c.step() {
-			return nil, c.ctx.Err()
+			return nil, context.Cause(c.ctx)
 		}
 		if bytes.Equal(kv.Key, keyDataVersion) {
 			c.checkDataVersion(kv.Value)

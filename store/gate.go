@@ -64,6 +64,23 @@ func (g *gate) shut() bool {
 	return true
 }
 
+// stay keeps the database open for something long, until leave is called. The context it
+// returns ends when the database shall be closed, too; its cause is then Unavailable.
+func (db *DB) stay(ctx context.Context) (_ context.Context, leave func(), err error) {
+	if err := db.gate.enter(); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-db.gate.closing:
+			cancel(errStopping)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil); db.gate.leave() }, nil
+}
+
 // stuckAfter is how long a writer waits while one and the same transaction goes on.
 const stuckAfter = 2 * MaxTime
 
