@@ -78,7 +78,7 @@ func (t *ledgerExportTask) run(ctx context.Context, h *house, c *control.Console
 		return err
 	}
 	out := untilEnd{ctx, c.Out}
-	err = h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
+	err = h.db.ViewDurable(ctx, market.MainTenant, func(tx *store.ReadTx) error {
 		if t.Format == "beancount" {
 			return ledger.ExportBeancount(tx, out, h.cfg.Name, span)
 		}
@@ -123,7 +123,7 @@ type balanceLine struct {
 
 func (t *ledgerBalancesTask) run(ctx context.Context, h *house, c *control.Console) error {
 	var lines []balanceLine
-	err := h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
+	err := h.db.ViewDurable(ctx, market.MainTenant, func(tx *store.ReadTx) error {
 		for b, err := range store.Balances.All(tx, "") {
 			if err != nil {
 				return err
