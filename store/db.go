@@ -138,6 +138,9 @@ func (db *DB) open() (err error) {
 			lock.Close()
 		}
 	}()
+	if err := manifestNamed(db.engineFS(), dir); err != nil {
+		return err
+	}
 	if err := roomToOpen(db.engineFS(), dir); err != nil {
 		return err
 	}
@@ -211,10 +214,14 @@ func openError(dir string, err error) error {
 	case errors.Is(err, syscall.ENOSPC):
 		return market.Errorf(market.Unavailable, "The disk of %s is full. Free some space and start again; nothing is lost.", dir).Because(err)
 	case pebble.IsCorruptionError(err):
-		return market.Errorf(market.Internal, "The database in %s is damaged. Keep the directory aside and run souk restore from the replica.", dir).Because(err)
+		return damagedError(dir, err)
 	}
 	return market.Errorf(market.Internal,
 		"The database in %s can't be opened. If its files are damaged, keep the directory aside and run souk restore from the replica.", dir).Because(err)
+}
+
+func damagedError(dir string, err error) error {
+	return market.Errorf(market.Internal, "The database in %s is damaged. Keep the directory aside and run souk restore from the replica.", dir).Because(err)
 }
 
 func (db *DB) engineFS() vfs.FS {

@@ -147,6 +147,39 @@ func flip(t *testing.T, dir, pattern string, percent int) {
 	}
 }
 
+// TestFaultLostMarker: a directory whose MANIFEST nothing names is refused, not taken for
+// an empty one.
+func TestFaultLostMarker(t *testing.T) {
+	for name, flush := range map[string]bool{"with data in the log": false, "with data in tables": true} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfs.NewMem()
+			db := openTest(t, Options{Dir: "db", FS: fs})
+			putEvent(t, db, "a", "")
+			if flush {
+				if err := db.engine.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			names, err := fs.List("db")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range names {
+				if strings.HasPrefix(n, "marker.manifest.") {
+					if err := fs.Remove(fs.PathJoin("db", n)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			_, err = Open(Options{Dir: "db", FS: fs})
+			wantSentence(t, err, market.Internal, "is damaged", "souk restore")
+		})
+	}
+}
+
 // TestFaultTornLog cuts or spoils the write-ahead log anywhere in its last
 // commits, as a power cut does: what is found is the history up to some commit.
 func TestFaultTornLog(t *testing.T) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -23,6 +24,28 @@ func (fs markersLast) Create(name string, category vfs.DiskWriteCategory) (vfs.F
 }
 
 func (fs markersLast) Unwrap() vfs.FS { return fs.FS }
+
+// manifestNamed refuses a directory that has data and no marker that names its MANIFEST:
+// Pebble would make an empty database over it.
+func manifestNamed(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return openError(dir, err)
+	}
+	data := ""
+	for _, name := range names {
+		switch {
+		case strings.HasPrefix(name, "marker.manifest."):
+			return nil
+		case strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log"): // a new database has its marker first
+			data = name
+		}
+	}
+	if data == "" {
+		return nil
+	}
+	return damagedError(dir, fmt.Errorf("store: there is %s, and no marker.manifest file", data))
+}
 
 func syncDir(fs vfs.FS, dir string) error {
 	d, err := fs.OpenDir(dir)
