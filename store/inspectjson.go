@@ -30,7 +30,9 @@ var secrets = map[tableID]secret{
 	tableSessions:  {fields: []string{"id"}, inKey: true},
 	tableCarts:     {fields: []string{"id"}, inKey: true},
 	tableCheckouts: {fields: []string{"receipt", "cart"}, indexes: []byte{CheckoutByReceipt.n}},
-	tableLicenses:  {fields: []string{"key", "hash"}, indexes: []byte{LicenseByHash.n}},
+	// The page of a session leads to the receipt once it is paid.
+	tablePayments: {fields: []string{"session", "url"}, indexes: []byte{PaymentBySession.n}},
+	tableLicenses: {fields: []string{"key", "hash"}, indexes: []byte{LicenseByHash.n}},
 }
 
 // secretNames are the names under which what has no type of its own, such as a job's

@@ -44,6 +44,11 @@ func (db *DB) migrate(dir string) error {
 	if err != nil {
 		return err
 	}
+	if at < SchemaVersion {
+		if err := db.disk.refuse(); err != nil { // before the binary of that version is locked out
+			return migrationError(dir, SchemaVersion, err)
+		}
+	}
 	if err := db.raiseDirectory(dir); err != nil {
 		return err
 	}

@@ -213,6 +213,13 @@ func TestMigrationOfAFullDisk(t *testing.T) {
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 100 << 20, TotalBytes: 1 << 40}) // room to open, not to write
 	_, err := Open(Options{Dir: "db", FS: fs})
 	wantSentence(t, err, market.Unavailable, "db", "schema version 2", "Free some space")
+	engine := engineOf(t, "db", fs)
+	if v, closer, err := engine.Get(keySchema); err != nil || !bytes.Equal(v, versionBytes(1)) {
+		t.Errorf("the directory has version %x (%v), which locks the older binary out", v, err)
+	} else {
+		closer.Close()
+	}
+	closeEngine(t, engine)
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
 	openTest(t, Options{Dir: "db", FS: fs})
 }
