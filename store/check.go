@@ -139,6 +139,7 @@ func (db *DB) Check(ctx context.Context, o CheckOptions) (*Report, error) {
 	defer snap.Close()
 	c := &checker{ctx: ctx, opts: o, report: &Report{LSN: snap.lsn, Chain: snap.chain, Records: map[string]int{}}}
 	c.checkLog(snap)
+	c.checkSpaces(snap)
 	tenants, err := c.checkKeys(snap)
 	if err != nil {
 		return c.report, err
@@ -187,6 +188,48 @@ func (c *checker) checkLog(snap *Snapshot) {
 	}
 	if last != snap.lsn {
 		c.report.problem("The change log ends at %d instead of %d.", last, snap.lsn)
+	}
+}
+
+// checkSpaces verifies that there is nothing but what doc.go lists outside the space of
+// the tenants.
+func (c *checker) checkSpaces(snap *Snapshot) {
+	it, err := snap.snap.NewIter(nil)
+	if err != nil {
+		c.unreadable("The keys", err)
+		return
+	}
+	defer it.Close()
+	for ok := it.First(); ok && c.step(); {
+		switch k := it.Key(); {
+		case bytes.HasPrefix(k, logPrefix): // checkLog reads them
+			ok = it.SeekGE(logEnd)
+			continue
+		case k[0] == spaceTenant: // and checkKeys these
+			ok = it.SeekGE([]byte{spaceTenant + 1})
+			continue
+		case !bytes.Equal(k, keySchema) && !bytes.Equal(k, keyNode):
+			c.report.problem("The key %x belongs to nothing.", k)
+		}
+		ok = it.Next()
+	}
+	if err := it.Error(); err != nil {
+		c.unreadable("The keys", err)
+	}
+}
+
+// checkQueue verifies that every job is in a state from which it goes on, and that no
+// operation was done after the last commit.
+func (c *checker) checkQueue(tx *ReadTx) {
+	for j := range recordsOf(c, tx, jobs) {
+		if j.State != JobQueued && j.State != JobRunning && j.State != JobDead {
+			c.report.problem("Job %s is in the state %q, in which nobody runs it.", j.ID, j.State)
+		}
+	}
+	for o := range recordsOf(c, tx, ops) {
+		if o.LSN > c.report.LSN {
+			c.report.problem("The operation %s was done in commit %d, and the last one is %d.", o.ID, o.LSN, c.report.LSN)
+		}
 	}
 }
 

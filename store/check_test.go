@@ -224,6 +224,27 @@ var breakages = map[string]struct {
 			remove(balances, b)(t, db)
 		}
 	}, []string{"Order ord_1 is fulfilled for 10.00 USD; that it has a posting is false."}},
+	"posting of an unpaid order": {func(t *testing.T, db *DB) {
+		update(t, db, Op{}, func(tx *Tx) error {
+			o, err := Orders.Load(tx, "ord_2")
+			if err != nil {
+				return err
+			}
+			p, _, err := market.SalePosting(&o, "sandbox", newClock().now)
+			if err != nil {
+				return err
+			}
+			p.ID = pst2
+			return Post(tx, &p)
+		})
+	}, []string{"Order ord_2 is pending_payment for 5.00 USD; that it has a posting is true."}},
+	"job in no state": {func(t *testing.T, db *DB) {
+		insert(jobs, Job{ID: "job_9", Kind: "mail", State: "lost", Due: newClock().now})(t, db)
+	}, []string{`Job job_9 is in the state "lost", in which nobody runs it.`}},
+	"operation of the future": {insert(ops, opRecord{ID: "later", LSN: 1_000}),
+		[]string{"The operation later was done in commit 1000, and the last one is "}},
+	"key of no space":      {raw([]byte{7, 'x'}, []byte{1}), []string{"The key 0778 belongs to nothing."}},
+	"key of the directory": {raw([]byte{spaceEngine, 'x'}, []byte{1}), []string{"The key 0078 belongs to nothing."}},
 	"order not named": {insert(Orders, market.Order{ID: "ord_4", Checkout: "chk_2", State: market.OrderPendingPayment}),
 		[]string{"Order ord_4 names checkout chk_2, which doesn't name it."}},
 	"order of no checkout": {insert(Orders, market.Order{ID: "ord_4", Checkout: "chk_9", State: market.OrderPendingPayment}),

@@ -26,7 +26,7 @@ import (
 func (c *checker) checkMarket(tx *ReadTx) {
 	for _, part := range []func(*checker, *ReadTx){
 		(*checker).checkLedger, (*checker).checkCheckouts, (*checker).checkOrders, (*checker).checkPayments,
-		(*checker).checkEntitlements, (*checker).checkLicenses, (*checker).checkAccounts, (*checker).checkFiles,
+		(*checker).checkEntitlements, (*checker).checkLicenses, (*checker).checkAccounts, (*checker).checkFiles, (*checker).checkQueue,
 	} {
 		if c.ctx.Err() == nil {
 			part(c, tx)
