@@ -47,7 +47,7 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 		fs = vfs.Default
 	}
 	opts := &pebble.Options{
-		FS:                          markersLast{fs},
+		FS:                          unreserved{markersLast{fs}},
 		Lock:                        lock,
 		FormatMajorVersion:          formatVersion,
 		CacheSize:                   cache + 2*memTable,

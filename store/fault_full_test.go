@@ -122,7 +122,7 @@ func TestFaultFullDiskIsRefusedBefore(t *testing.T) {
 	disk := smallDisk(t, 128)
 	db := openTest(t, Options{Dir: filepath.Join(disk, "store"), MinFree: 64 << 20})
 	putEvent(t, db, "before", "")
-	drop := ballast(t, disk, 50)
+	drop := ballast(t, disk, 80)
 	db.disk.forget()
 	_, err := db.Update(t.Context(), tenant, Op{}, func(tx *Tx) error { return Events.Put(tx, &market.ProviderEvent{ID: "x"}) })
 	wantSentence(t, err, market.Unavailable, "can still be read")

@@ -3,7 +3,10 @@ package store
 import (
 	"encoding/base64"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,4 +71,29 @@ func randomText(rng *rand.Rand, bytes int) string {
 		b[i] = byte(rng.Uint32())
 	}
 	return base64.StdEncoding.EncodeToString(b)
+}
+
+// TestDiskSpaceOfAnEmptyDatabase: a database takes about the room of what is in it.
+func TestDiskSpaceOfAnEmptyDatabase(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, Options{Dir: dir})
+	putEvent(t, db, "a", "")
+	var blocks int64
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var stat syscall.Stat_t
+		if err := syscall.Stat(path, &stat); err != nil {
+			return err
+		}
+		blocks += stat.Blocks
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, most := 512*blocks, int64(1<<20); got > most {
+		t.Errorf("a database of one record takes %d bytes of the disk, want at most %d", got, most)
+	}
 }
