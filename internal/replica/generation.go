@@ -108,7 +108,7 @@ func (c *Client) createManifest(ctx context.Context, m Manifest) error {
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
-	there, err := c.manifest(ctx, m.Generation)
+	there, err := onceThere(ctx, func() (Manifest, error) { return c.manifest(ctx, m.Generation) })
 	if err != nil {
 		return err
 	}
@@ -116,6 +116,23 @@ func (c *Client) createManifest(ctx context.Context, m Manifest) error {
 		return fencedBy(c, there.Node, m.Generation)
 	}
 	return nil
+}
+
+// onceThere reads what a create was just refused for with ErrExists. Where two create one
+// object at once, a server may refuse the second before the first can be read.
+func onceThere[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	const attempts, pause = 20, 50 * time.Millisecond
+	for i := 1; ; i++ {
+		v, err := read()
+		if !errors.Is(err, fs.ErrNotExist) || i == attempts {
+			return v, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return v, ctx.Err()
+		}
+	}
 }
 
 // fencedBy is the refusal that names who has taken over.

@@ -281,7 +281,8 @@ func (r *Replicator) seal(ctx context.Context, m Manifest) (Position, error) {
 		if !errors.Is(err, ErrExists) {
 			return end, err
 		}
-		if last, err = r.client.footerOf(ctx, changeRef(m.Generation, end.TXID+1)); err != nil {
+		last, err = onceThere(ctx, func() (*footer, error) { return r.client.footerOf(ctx, changeRef(m.Generation, end.TXID+1)) })
+		if err != nil {
 			return Position{}, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/superfly/ltx"
@@ -884,4 +885,23 @@ func testIdle(t *testing.T, p *place) {
 	if got := p.objects(); got != before+1 { // one snapshot
 		t.Errorf("%d objects were made, want a snapshot only", got-before)
 	}
+}
+
+// TestCreatedButNotYetThere: what a create was refused for may be readable a moment later.
+func TestCreatedButNotYetThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		got, err := onceThere(t.Context(), func() (string, error) {
+			if reads++; reads < 3 {
+				return "", fmt.Errorf("opening it: %w", fs.ErrNotExist)
+			}
+			return "there", nil
+		})
+		if got != "there" || err != nil || reads != 3 {
+			t.Errorf("%q, %v after %d reads", got, err, reads)
+		}
+		if _, err := onceThere(t.Context(), func() (string, error) { return "", fs.ErrNotExist }); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("what never appears: %v", err)
+		}
+	})
 }

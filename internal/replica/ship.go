@@ -123,7 +123,9 @@ func fillAll(ctx context.Context, w *fileWriter, snap *store.Snapshot, replace b
 // adopt looks at the file that has the number of ours. It is ours when the answer to an
 // earlier attempt was lost, maybe with fewer commits; else somebody has taken over.
 func (r *Replicator) adopt(ctx context.Context, ours *footer) error {
-	there, err := r.client.footerOf(ctx, changeRef(ours.Generation, ltx.TXID(ours.TXID)))
+	there, err := onceThere(ctx, func() (*footer, error) {
+		return r.client.footerOf(ctx, changeRef(ours.Generation, ltx.TXID(ours.TXID)))
+	})
 	if err != nil {
 		return err
 	}
