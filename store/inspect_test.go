@@ -385,3 +385,14 @@ func cborFields(t reflect.Type, in string) (fields []field) {
 	}
 	return fields
 }
+
+// TestKeysInErrorsAreMasked: an error about a receipt's index entry doesn't tell the receipt.
+func TestKeysInErrorsAreMasked(t *testing.T) {
+	const receipt = "0123456789abcdefghjkmnpqrstvwxyz"
+	if got := Key(keyOf(tableCheckouts, CheckoutByReceipt.n, texts(receipt))).String(); strings.Contains(got, receipt) || !strings.HasPrefix(got, "ten_main/checkouts/index 1/masked:") {
+		t.Errorf("the key prints as %q", got)
+	}
+	if got, want := Key(keyOf(tableAgents, recordKeys, texts("agt_1"))).String(), "ten_main/agents/records/agt_1"; got != want {
+		t.Errorf("the key prints as %q, want %q", got, want)
+	}
+}

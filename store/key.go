@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
 	"iter"
 
 	"github.com/souk-market/souk/internal/market"
@@ -79,21 +78,9 @@ func (k Key) parse() (tenant market.TenantID, table tableID, kind byte, rest []b
 	return market.TenantID(name), tableID(rest[0]), rest[1], rest[2:], true
 }
 
-// String prints a key for people: tenant/table/kind/parts.
-func (k Key) String() string {
-	tenant, table, kind, rest, ok := k.parse()
-	if !ok {
-		return fmt.Sprintf("%x", []byte(k))
-	}
-	name := fmt.Sprintf("table %d", table)
-	if t := tableByID(table); t != nil {
-		name = t.tableName()
-	}
-	if text, tail, ok := cutText(rest); ok && len(tail) == 0 {
-		return fmt.Sprintf("%s/%s/%d/%s", tenant, name, kind, text)
-	}
-	return fmt.Sprintf("%s/%s/%d/%x", tenant, name, kind, rest)
-}
+// String prints a key for people, as Inspect does: what isn't for every eye is masked,
+// since errors and logs have keys in them.
+func (k Key) String() string { return k.print(false) }
 
 func cutText(b []byte) (text string, rest []byte, ok bool) {
 	n, w := binary.Uvarint(b)
