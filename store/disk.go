@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -68,7 +69,7 @@ func roomToOpen(fs vfs.FS, dir string) error {
 			logs = append(logs, name)
 		}
 	}
-	slices.Sort(logs) // by number, which has leading zeros
+	slices.SortFunc(logs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) }) // by number
 	need := uint64(openingRoom)
 	for _, name := range logs[max(0, len(logs)-2):] {
 		if info, err := fs.Stat(fs.PathJoin(dir, name)); err == nil {

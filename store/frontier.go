@@ -27,9 +27,6 @@ func (f frontier) trim() {
 // its space, and moves the frontier up to it. Whoever writes a key that is looked up here
 // before it is written has to ask here first.
 func (tx *Tx) beyond(key []byte) (bool, error) {
-	if tx.own.find(key) != nil {
-		return false, nil
-	}
 	space := key[:min(len(key), len(tx.prefix)+3)] // table, kind and the length of a text
 	top, known := tx.frontier[string(space)]
 	if !known {
