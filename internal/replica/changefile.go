@@ -48,7 +48,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type footer struct {
 	Version    int    `cbor:"v"`
 	Generation uint32 `cbor:"gen"`
-	TXID       uint64 `cbor:"txid"`               // the file's number in its generation
+	TXID       uint64 `cbor:"txid"`               // the file's number in its generation; of a merged file its last
+	MinTXID    uint64 `cbor:"min,omitempty"`      // first number of a merged file; 0 is TXID
 	Snapshot   bool   `cbor:"snapshot,omitempty"` // holds everything up to TXID, for level 9
 	// Full: the file holds everything there is at LSNMax, and its first table deletes
 	// what was before. Such a file bridges a change log that had been cut.
@@ -97,8 +98,11 @@ func (f *footer) position() Position {
 // minTXID is the first number in the file's name. A snapshot stands for all files from
 // the first on, which is how litestream names snapshots, too.
 func (f *footer) minTXID() ltx.TXID {
-	if f.Snapshot {
+	switch {
+	case f.Snapshot:
 		return 1
+	case f.MinTXID != 0:
+		return ltx.TXID(f.MinTXID)
 	}
 	return ltx.TXID(f.TXID)
 }
