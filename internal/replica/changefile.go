@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -68,6 +69,14 @@ type footer struct {
 	Seal *seal `cbor:"sealedBy,omitempty"` // set in a tombstone, which holds no tables
 
 	Tables []table `cbor:"tables,omitempty"`
+
+	// Blobs are the SHA-256 sums of the blobs whose records the file sets, sorted, each
+	// once; of a snapshot, of all that its records name and of all that files since the
+	// snapshot before have set. A merged file has the union of its inputs'.
+	Blobs [][sha256.Size]byte `cbor:"blobs,omitempty"`
+	// Segments hold a snapshot's tables, in key order. A snapshot has either these or
+	// Tables, which one of format 1 has.
+	Segments []segment `cbor:"segments,omitempty"`
 }
 
 // seal names who ended a generation and where history goes on.

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/superfly/ltx"
-
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
@@ -57,12 +55,6 @@ type backlog struct {
 	last   store.LSN // newest; 0 is none
 	since  time.Time // when the oldest was noticed
 	oldest time.Time // when it was committed
-}
-
-// snapshotMark is the newest snapshot of the generation.
-type snapshotMark struct {
-	txid ltx.TXID
-	time time.Time // of the snapshot; of the generation's beginning when there is none
 }
 
 // New makes a Replicator; from now on the change log is kept for it. blobs may be nil
@@ -130,8 +122,9 @@ func (r *Replicator) Run(ctx context.Context) error {
 	}
 	inner, stop := context.WithCancel(ctx)
 	var followers sync.WaitGroup
-	followers.Go(func() { r.watch(inner) })
-	followers.Go(func() { r.takeSnapshots(inner) })
+	for _, follow := range r.followers() {
+		followers.Go(func() { follow(inner) })
+	}
 	err := r.loop(inner)
 	stop()
 	followers.Wait()
@@ -139,6 +132,16 @@ func (r *Replicator) Run(ctx context.Context) error {
 		return err
 	}
 	return r.flush(context.WithoutCancel(ctx))
+}
+
+// followers are what Run runs beside the shipping, from when the replica is open until
+// its context ends. Each returns then, or earlier when there is nothing left for it to
+// do; it tries again after errors by itself, and makes no request while nothing happens.
+func (r *Replicator) followers() []func(context.Context) {
+	return []func(context.Context){
+		r.watch,
+		r.takeSnapshots,
+	}
 }
 
 // isOpen reports whether Open has succeeded, before which there is no position to go on from.
@@ -397,38 +400,4 @@ func (r *Replicator) advance(p Position) {
 	r.retention.Advance(p.LSN)
 	close(r.moved)
 	r.moved = make(chan struct{})
-}
-
-// takeSnapshots takes one whenever the last is SnapshotEvery old and there is something new.
-func (r *Replicator) takeSnapshots(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for retry := time.Duration(0); ; {
-		r.mu.Lock()
-		last, pos, moved := r.snapshot, r.pos, r.moved
-		r.mu.Unlock()
-		due := r.opts.SnapshotEvery - r.opts.Clock().Sub(last.time)
-		timer.Reset(max(due, retry, 0))
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if pos.TXID == last.txid { // nothing new: an idle replica costs nothing
-			select {
-			case <-ctx.Done():
-				return
-			case <-moved:
-				continue
-			}
-		}
-		retry = 0
-		if err := r.Snapshot(ctx); err != nil && ctx.Err() == nil {
-			if errors.Is(err, ErrFenced) {
-				return
-			}
-			retry = lastBackoff + rand.N(lastBackoff)
-			r.opts.Logger.Warn("taking a snapshot failed; trying again", "err", err)
-		}
-	}
 }

@@ -165,49 +165,6 @@ func (r *Replicator) isOurs(there, ours *footer) (bool, error) {
 	return chain == there.Chain, nil
 }
 
-// Snapshot ships what is durable, and then everything there is as one file of level 9,
-// from which a restore can start instead of from the first file of all. Changes go on
-// being shipped meanwhile.
-func (r *Replicator) Snapshot(ctx context.Context) error {
-	snap, pos, err := r.syncPinned(ctx)
-	if err != nil {
-		return err
-	}
-	defer snap.Close()
-	if pos.TXID == 0 || pos.LSN != snap.LSN() {
-		return nil // nothing has been shipped in this generation yet
-	}
-	w, err := newFileWriter(r.opts.SpoolDir)
-	if err != nil {
-		return err
-	}
-	defer w.discard()
-	if err := fillAll(ctx, w, snap, false); err != nil {
-		return err
-	}
-	f := &footer{
-		Generation: pos.Generation, TXID: uint64(pos.TXID), Snapshot: true,
-		LSNMin: 1, LSNMax: pos.LSN, Chain: pos.Chain,
-		Node: r.node, Schema: store.SchemaVersion, Time: pos.Time.UnixMilli(), Committed: snap.Time().UnixMilli(),
-	}
-	body, err := w.finish(f)
-	if err != nil {
-		return err
-	}
-	size, err := sizeOf(body)
-	if err != nil {
-		return err
-	}
-	if err := r.client.put(ctx, generationPath(pos.Generation), levelSnapshot, 1, pos.TXID, body, size); err != nil {
-		return err
-	}
-	r.opts.Logger.Info("took a snapshot", "txid", pos.TXID, "bytes", size)
-	r.mu.Lock()
-	r.snapshot = snapshotMark{pos.TXID, r.opts.Clock()}
-	r.mu.Unlock()
-	return nil
-}
-
 func sizeOf(f *os.File) (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
