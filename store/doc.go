@@ -68,6 +68,7 @@ const (
 	tablePostings     tableID = 14
 	tableBalances     tableID = 15
 	tableSessions     tableID = 16
+	tableDrills       tableID = 17
 )
 
 // ops holds the operations done, by ID. Index 1, by age, went away with schema version 2.
@@ -184,6 +185,14 @@ var (
 var (
 	Licenses      = newTable(tableLicenses, "licenses", "license", func(l *market.License) market.LicenseID { return l.ID })
 	LicenseByHash = unique(Licenses, 1, "key", func(l *market.License) string { return l.KeyHash })
+)
+
+// Drills, the newest first.
+var (
+	Drills       = newTable(tableDrills, "drills", "drill", func(d *market.Drill) market.DrillID { return d.ID })
+	NewestDrills = ordered(Drills, 1, "date", all, func(d *market.Drill) (All, place, bool) {
+		return All{}, newestFirst(d.Started), true
+	})
 )
 
 // postings of the ledger, one per cause, and balances, their sums by account and
