@@ -34,11 +34,11 @@ func (c *restoreCmd) Run(ctx context.Context) error {
 		return err
 	}
 	bar := newProgress(os.Stderr, 0)
-	rep, err := replica.Restore(ctx, client, c.Data, target, replica.RestoreOptions{
+	rep, err := replica.Restore(ctx, []*replica.Client{client}, c.Data, target, replica.RestoreOptions{
 		Logger: log, AllowMissingBlobs: c.AllowMissingFiles,
-		Progress: func(done, total int) {
-			bar.total = int64(total)
-			bar.show(int64(done), fmt.Sprintf("%d of %d files", done, total))
+		Progress: func(done, total int64) {
+			bar.total = total
+			bar.show(done, fmt.Sprintf("%d of %d bytes", done, total))
 		},
 	})
 	bar.done()
@@ -48,8 +48,8 @@ func (c *restoreCmd) Run(ctx context.Context) error {
 	fmt.Printf("Restored commit %d (generation %d, file %d, cut %s) into %s in %s: %d change files with %d bytes, %d files for sale with %d bytes.\n",
 		rep.LSN, rep.Generation, rep.TXID, rep.Time.UTC().Format(time.RFC3339), c.Data, rep.Duration.Round(time.Millisecond),
 		rep.Files, rep.Bytes, rep.Blobs, rep.BlobBytes)
-	for _, d := range rep.Damaged {
-		fmt.Printf("A damaged snapshot was passed over: %s\n", d)
+	for _, h := range rep.Healed {
+		fmt.Printf("%s: %s. Taken instead: %s.\n", h.Name, h.Reason, h.By)
 	}
 	for _, b := range rep.MissingBlobs {
 		fmt.Printf("The replica lacks the file %s.\n", b)

@@ -71,7 +71,7 @@ func BenchmarkRestore(b *testing.B) {
 				c := filled(b, url, bb.records, bb.files)
 				var bytes int64
 				for b.Loop() {
-					rep, err := Restore(ctx, c, filepath.Join(b.TempDir(), "r"), Target{}, RestoreOptions{})
+					rep, err := Restore(ctx, []*Client{c}, filepath.Join(b.TempDir(), "r"), Target{}, RestoreOptions{})
 					if err != nil {
 						b.Fatal(err)
 					}

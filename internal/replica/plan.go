@@ -12,14 +12,6 @@ import (
 	"github.com/souk-market/souk/internal/market"
 )
 
-// Target says to which point of a replica's history to restore. The zero Target is the
-// newest. TXID and Time exclude each other.
-type Target struct {
-	Generation uint32    // 0 is the newest
-	TXID       uint64    // the last file of that generation to apply; 0 is all
-	Time       time.Time // apply the files cut up to then; those are found in older generations too
-}
-
 // plan is the files of a restore in order: maybe a snapshot, then change files, across
 // generations.
 type plan struct {

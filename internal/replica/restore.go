@@ -19,36 +19,6 @@ import (
 	"github.com/souk-market/souk/store"
 )
 
-// RestoreOptions of Restore. The zero value is right.
-type RestoreOptions struct {
-	Logger *slog.Logger     // nil discards
-	Clock  func() time.Time // nil is the machine's clock
-	// AllowMissingBlobs restores without the files that the replica lacks or holds
-	// damaged; Report.MissingBlobs names them. Without it they are an error.
-	AllowMissingBlobs bool
-	// Progress, when set, is called after each file and blob with what is done of how much.
-	Progress func(done, total int)
-}
-
-// Report says what a restore did.
-type Report struct {
-	Generation uint32
-	TXID       uint64 // the last file applied
-	LSN        store.LSN
-	Chain      store.Chain
-	Time       time.Time // when that file was cut: everything shipped by then is here
-	Files      int
-	Bytes      int64 // of those files
-	Blobs      int
-	BlobBytes  int64
-	Duration   time.Duration
-	// Age is how old the newest file was when the restore began: what was committed and
-	// not shipped in that time is lost, if the server was up and writing.
-	Age          time.Duration
-	Damaged      []string // snapshots that were damaged and could be done without
-	MissingBlobs []string // SHA-256 of files that could not be restored (AllowMissingBlobs)
-}
-
 // Names in a data directory.
 const (
 	storeDir = "store"
@@ -64,7 +34,8 @@ const (
 // Errors: NotFound when there is nothing for the target or a file is missing (ErrGap,
 // named), ErrCorrupt (a *CorruptError that names the file), Conflict when dir isn't
 // empty or is being restored by somebody else.
-func Restore(ctx context.Context, c *Client, dir string, t Target, o RestoreOptions) (Report, error) {
+func Restore(ctx context.Context, from []*Client, dir string, t Target, o RestoreOptions) (Report, error) {
+	c := from[0]
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -90,7 +61,9 @@ func Restore(ctx context.Context, c *Client, dir string, t Target, o RestoreOpti
 			return Report{}, err
 		}
 		b := &builder{client: c, place: w, opts: o, blobs: map[string]blob.Sum{}}
-		b.report.Damaged = damaged
+		for _, name := range damaged {
+			b.report.Healed = append(b.report.Healed, Healing{Name: name, Reason: "it is damaged", By: "an older snapshot"})
+		}
 		err = b.build(ctx, p)
 		if err == nil {
 			err = w.moveTo(dir)
@@ -422,7 +395,7 @@ func (b *builder) noteBlob(key, _ []byte, deleted bool) error {
 func (b *builder) progress() {
 	b.done++
 	if b.opts.Progress != nil {
-		b.opts.Progress(b.done, max(b.total, b.done))
+		b.opts.Progress(int64(b.done), int64(max(b.total, b.done)))
 	}
 }
 
