@@ -49,6 +49,8 @@ type DB struct {
 	damage damage
 	gate   gate
 
+	writable writable
+
 	nodeMu sync.Mutex
 	node   Node
 
@@ -117,6 +119,7 @@ func Open(o Options) (*DB, error) {
 		opts: o, faults: o.Faults,
 		writer:   make(chan struct{}, 1),
 		gate:     newGate(),
+		writable: writable{ended: make(chan struct{})},
 		damage:   damage{log: o.Logger},
 		retained: map[string]LSN{},
 		frontier: frontier{},

@@ -89,7 +89,8 @@ func (db *DB) now() time.Time { return db.opts.Clock().UTC().Truncate(time.Milli
 //
 // fn makes no network call, calls no other Update, and may run more than once, so it
 // has no effect but its writes and variables that each run sets afresh. ctx bounds the
-// wait for the writer's turn; once fn has run, the commit is carried through. Any error
+// wait for the writer's turn; once fn has run, the commit is carried through. While the
+// database is read-only, the error is SetReadOnly's reason and fn doesn't run. Any error
 // but ErrUnknownOutcome says that nothing was committed.
 func (db *DB) Update(ctx context.Context, tenant market.TenantID, op Op, fn func(tx *Tx) error) (Result, error) {
 	if err := checkTenant(tenant); err != nil {
@@ -130,7 +131,11 @@ func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn 
 		return Result{}, err
 	}
 	if batch == nil { // nothing written now; what was read may still be on its way to the disk
-		return res, db.waitDurable(context.WithoutCancel(ctx), res.LSN)
+		err := db.waitDurable(context.WithoutCancel(ctx), res.LSN)
+		if err == nil && res.Repeated {
+			err = db.confirmed(res.LSN)
+		}
+		return res, err
 	}
 	if err := syncWait(batch); err != nil {
 		err = fmt.Errorf("store: syncing commit %d: %w", res.LSN, err)
@@ -141,6 +146,9 @@ func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn 
 	if err := batch.Close(); err != nil {
 		return Result{}, fmt.Errorf("store: closing a batch: %w", err)
 	}
+	if err := db.confirmed(res.LSN); err != nil {
+		return Result{}, err
+	}
 	return res, db.faults.afterCommit(op)
 }
 
@@ -150,6 +158,9 @@ func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn 
 func (db *DB) commit(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Result, batch *pebble.Batch, err error) {
 	defer db.yield()
 	defer db.own.reset()
+	if err := db.ReadOnly(); err != nil {
+		return Result{}, nil, err
+	}
 	if err := db.disk.refuse(); err != nil {
 		return Result{}, nil, err
 	}
@@ -237,6 +248,12 @@ func (db *DB) apply(class Class) (*pebble.Batch, error) {
 	if err := batch.Set(logKey(lsn), entry, nil); err != nil {
 		batch.Close()
 		return nil, fmt.Errorf("store: writing the change log: %w", err)
+	}
+	db.writable.mu.Lock()
+	defer db.writable.mu.Unlock()
+	if err := db.readOnly(); err != nil {
+		batch.Close()
+		return nil, err
 	}
 	if err := db.applyBatch(batch); err != nil {
 		err = fmt.Errorf("store: applying commit %d: %w", lsn, err)

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"fmt"
+	"sync"
+)
+
+// writable says whether commits may be made. mu is held from the question to the end of
+// what the answer was asked for, the commit in memory: so no commit is under way that
+// read-only hasn't stopped.
+type writable struct {
+	mu     sync.Mutex
+	reason error         // why not; nil while they may
+	ended  chan struct{} // closed when reason is set; made anew when it is cleared
+}
+
+// SetReadOnly makes Update answer with reason, before its function runs, while View goes
+// on; nil ends that. It may be called from anywhere, and doesn't wait for the disk.
+//
+// When it returns, no Update makes a commit any more, and none that had made one answers
+// nil: what was still on its way to the disk, or waited for a replica (RequireAck), gets
+// an error that is ErrUnknownOutcome and reason. LastLSN stays where it is from then on.
+func (db *DB) SetReadOnly(reason error) {
+	w := &db.writable
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was := w.reason
+	w.reason = reason
+	switch {
+	case was == nil && reason != nil:
+		close(w.ended)
+	case was != nil && reason == nil:
+		w.ended = make(chan struct{})
+	}
+}
+
+// ReadOnly returns why Update answers with an error: what SetReadOnly was given, or that
+// the directory is a standby's. nil when it doesn't.
+func (db *DB) ReadOnly() error {
+	db.writable.mu.Lock()
+	defer db.writable.mu.Unlock()
+	return db.readOnly()
+}
+
+// readOnly is ReadOnly for who holds writable.mu.
+func (db *DB) readOnly() error { return db.writable.reason }
+
+// confirmed is the last word on a commit that is on disk: its acknowledgement, unless
+// writing has been stopped meanwhile.
+func (db *DB) confirmed(lsn LSN) error {
+	if reason := db.ReadOnly(); reason != nil {
+		return fmt.Errorf("%w: commit %d: %w", ErrUnknownOutcome, lsn, reason)
+	}
+	return nil
+}
