@@ -335,7 +335,9 @@ func TestMaskFieldFollowsPaths(t *testing.T) {
 }
 
 // notSecret are fields with a secret's name that open nothing.
-var notSecret = []string{}
+var notSecret = []string{
+	"drills.keys", // how many there are
+}
 
 // TestSecretsAreMarked: whoever adds a field that is named like a secret says whether it
 // is one.
