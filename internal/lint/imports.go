@@ -22,6 +22,7 @@ var table = map[string]int{
 	"internal/ledger":     4,
 	"internal/licensing":  4,
 	"internal/moderation": 4,
+	"internal/drill":      4,
 	"internal/payout":     4,
 
 	// Followers of the store.
