@@ -8,7 +8,6 @@ import (
 	"maps"
 	netmail "net/mail"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +34,11 @@ type Config struct {
 	ACMERoots     *x509.CertPool // the system's roots and those of acme-root; nil without acme-root
 	HTTPAddr      string         // host:port that leads to TLS; empty for none
 
-	Replicas        []string // URLs without credentials
-	ReplicaInterval time.Duration
+	Replicas []ReplicaConfig
+	Replica  ReplicaConfig // what holds for replicas that don't say otherwise; without a URL
+	Sync     SyncConfig
+	Lease    time.Duration // 0 for none
+	Drill    DrillConfig
 
 	CommissionBP int64 // basis points, ten-thousandths of a price; 0 to 5000
 	Currency     market.Currency
@@ -93,7 +95,10 @@ type setting struct {
 	from   func(cfg Config) string // the default where it depends on other settings; empty leaves def
 }
 
-var settings = []setting{
+// settings are all settings. Those in tables of souk.toml stand last.
+var settings = slices.Concat(marketSettings, replicaSettings, operationSettings)
+
+var marketSettings = []setting{
 	{name: "data", def: "souk-data", hint: "DIR",
 		help: "The data directory: the store, files, the search index, certificates. A souk.toml in it is read.",
 		set:  one(func(c *Config) *string { return &c.Data }, filePath)},
@@ -141,14 +146,9 @@ var settings = []setting{
 	{name: "acme-root", hint: "FILE",
 		help: "A PEM file with certificates to trust in talking to a private certificate authority, besides the system's.",
 		set:  one(func(c *Config) *string { return &c.ACMERoot }, filePath)},
+}
 
-	{name: "replica", list: true, hint: "URL", mask: maskURL,
-		help: "Where to replicate to: file:///path or s3://bucket/path?region=REGION&endpoint=https://HOST. Keys for S3 come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-		set:  many(func(c *Config) *[]string { return &c.Replicas }, 0, replicaURL)},
-	{name: "replica-interval", def: "1s", hint: "DURATION",
-		help: "The longest time that a purchase waits to be replicated, 100ms to 1h.",
-		set:  one(func(c *Config) *time.Duration { return &c.ReplicaInterval }, duration(100*time.Millisecond, time.Hour))},
-
+var operationSettings = []setting{
 	{name: "metrics-token", hint: "TOKEN", secret: true,
 		help: "The bearer token that /metrics asks for, 16 characters or more.",
 		set:  one(func(c *Config) *Secret { return &c.MetricsToken }, token)},
@@ -264,6 +264,19 @@ type given struct {
 	setting setting
 	values  []string
 	origin  string
+
+	origins []string           // of each value, where they differ
+	tables  map[string][]given // of the setting replica: what a [[replica]] table says, by its URL
+}
+
+// originOf is where a value was given.
+func (g given) originOf(value string) string {
+	for i := len(g.origins) - 1; i >= 0; i-- {
+		if g.values[i] == value {
+			return g.origins[i]
+		}
+	}
+	return g.origin
 }
 
 const fromDefault = "default"
@@ -299,7 +312,7 @@ func (l *loader) environment() []given {
 			continue
 		}
 		if s, ok := l.known(name, name, setting.env); ok {
-			all = append(all, given{s, s.split(value), name})
+			all = append(all, given{setting: s, values: s.split(value), origin: name})
 		}
 	}
 	return all
@@ -365,7 +378,7 @@ func (l *loader) apply(g given) {
 	l.given[g.setting.name] = g
 	for _, err := range g.setting.set(&l.cfg, g.values) {
 		if bad, ok := err.(badValue); ok {
-			l.mistake(g.origin, "%s can't be %q: %s.", g.setting.name, g.setting.masked(bad.value), bad.want)
+			l.mistake(g.originOf(bad.value), "%s can't be %q: %s.", g.setting.name, g.setting.masked(bad.value), bad.want)
 		} else {
 			l.mistake(g.origin, "%s %s.", g.setting.name, err)
 		}
@@ -380,22 +393,32 @@ func (l *loader) derive() {
 			continue
 		}
 		if value := s.from(l.cfg); value != "" {
-			l.apply(given{s, []string{value}, fromDefault})
+			l.apply(given{setting: s, values: []string{value}, origin: fromDefault})
 		}
 	}
 }
 
 // settings returns all settings in the order of the table, fit to be shown.
 func (l *loader) settings() []Setting {
-	all := make([]Setting, len(settings))
-	for i, s := range settings {
+	var all []Setting
+	for _, s := range settings {
 		g := l.given[s.name]
-		all[i] = Setting{Name: s.name, Origin: g.origin}
-		for _, v := range g.values {
-			all[i].Values = append(all[i].Values, s.masked(v))
+		all = append(all, g.shown(s.name))
+		for i, u := range g.values {
+			for _, own := range g.tables[u] {
+				all = append(all, own.shown(fmt.Sprintf("%s[%d].%s", s.name, i+1, own.setting.name)))
+			}
 		}
 	}
 	return all
+}
+
+func (g given) shown(name string) Setting {
+	s := Setting{Name: name, Origin: g.origin}
+	for _, v := range g.values {
+		s.Values = append(s.Values, g.setting.masked(v))
+	}
+	return s
 }
 
 // has reports whether the setting has a value, right or wrong.
@@ -411,7 +434,8 @@ func (l *loader) wrong(name, format string, args ...any) {
 func (l *loader) check() {
 	l.checkBaseURL()
 	l.readRoots()
-	l.checkReplicas()
+	l.finishReplicas()
+	l.checkSync()
 	l.checkStripe()
 	if l.has("mail.smtp") && !l.has("mail.from") {
 		l.wrong("mail.smtp", "needs mail.from, the address that mails are sent from.")
@@ -449,23 +473,6 @@ func (l *loader) readRoots() {
 		return
 	}
 	l.cfg.ACMERoots = roots
-}
-
-// checkReplicas keeps a replica from being lost with the directory that it is for.
-func (l *loader) checkReplicas() {
-	data, err := filepath.Abs(l.cfg.Data)
-	if err != nil || l.cfg.Data == "" {
-		return
-	}
-	for _, replica := range l.cfg.Replicas {
-		u, err := url.Parse(replica)
-		if err != nil || u.Scheme != "file" {
-			continue
-		}
-		if in, err := filepath.Rel(data, u.Path); err == nil && filepath.IsLocal(in) {
-			l.wrong("replica", "%q is in the data directory %s, and would be lost with it: use another disk, or S3.", replica, data)
-		}
-	}
 }
 
 // checkStripe keeps test and live apart: real cards are charged only if both the key and

@@ -100,12 +100,17 @@ func (l *loader) parseFile(name, text string) []given {
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Or(a.line-b.line, strings.Compare(a.name, b.name)) })
 	var all []given
 	for _, e := range entries {
-		origin := name
-		if e.line > 0 {
-			origin += ":" + strconv.Itoa(e.line)
+		origin := place(name, e.line)
+		if strings.HasPrefix(e.name, "replica.") {
+			l.mistake(origin, "a replica has two brackets on each side, so that there can be more: [[replica]].")
+			break
 		}
 		s, ok := l.known(origin, e.name, func(s setting) string { return s.name })
 		if !ok {
+			continue
+		}
+		if s.name == "replica" && e.hasTables() {
+			all = append(all, l.replicaTables(name, text, s, &meta, e))
 			continue
 		}
 		values, ok := e.values()
@@ -114,7 +119,7 @@ func (l *loader) parseFile(name, text string) []given {
 			l.mistake(origin, "%s must be a text in quotes%s.", s.name, map[bool]string{true: ", or a list of them in brackets"}[s.list])
 		case len(values) == 1 && values[0] == "" && s.def == "":
 		default:
-			all = append(all, given{s, values, origin})
+			all = append(all, given{setting: s, values: values, origin: origin})
 		}
 	}
 	return all
@@ -124,10 +129,19 @@ func (l *loader) parseFile(name, text string) []given {
 // but not a single character.
 var quoted = regexp.MustCompile(`["'][^"'\\][^"']+["']`)
 
+// place is a line of the file, for people; 0 is an unknown one.
+func place(file string, line int) string {
+	if line == 0 {
+		return file
+	}
+	return file + ":" + strconv.Itoa(line)
+}
+
 // entry is a key of the file with its value.
 type entry struct {
 	name  string // "stripe.secret-key"
 	value any
+	raw   toml.Primitive
 	line  int // 0 when unknown
 }
 
@@ -141,7 +155,7 @@ func leaves(meta *toml.MetaData, above toml.Key, table map[string]toml.Primitive
 		var below map[string]toml.Primitive
 		isTable := meta.PrimitiveDecode(value, &below) == nil
 		if !isTable || (len(below) == 0 && !isHeading(name)) {
-			e := entry{name: name, line: line(meta, value)}
+			e := entry{name: name, raw: value, line: line(meta, value)}
 			if err := meta.PrimitiveDecode(value, &e.value); err != nil {
 				e.value = err
 			}

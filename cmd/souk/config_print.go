@@ -45,9 +45,20 @@ func printTemplate(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "\n%s# %s = %s\n", comment(s.help), name, s.literal(defaults[i].Values))
 	}
+	b.WriteString(tableTemplate)
 	_, err = io.WriteString(w, b.String())
 	return err
 }
+
+// tableTemplate ends the template: tables of TOML stand behind everything else.
+const tableTemplate = `
+# A replica with settings of its own, in place of "replica" above; one such table each:
+#
+#   [[replica]]
+#   url = "s3://bucket/souk?region=eu-central-1"
+#   key-file = "/etc/souk/replica.key"
+#   keep-fine = "48h"
+`
 
 // literal is the setting's value as TOML writes it.
 func (s setting) literal(values []string) string {

@@ -174,8 +174,22 @@ http-addr = ":8080"
 acme-email = "admin@example.com"
 acme-directory = "https://localhost:14000/dir"
 acme-root = "root.pem"
-replica = ["file:///mnt/replica", "s3://bucket/souk?region=eu-west-1"]
+replica = ["file:///mnt/replica", { url = "s3://bucket/souk?region=eu-west-1", key = "souk-recovery-0123456789abcdefghij", interval = "2s", keep-daily = 7 }]
+replica-key-file = "replica.key"
 replica-interval = "250ms"
+replica-snapshot-every = "12h"
+replica-keep-fine = "48h"
+replica-keep-medium = "14d"
+replica-keep-daily = 10
+replica-keep-weekly = 11
+replica-keep-monthly = "12"
+replica-keep-grace = "36h"
+sync = "orders"
+sync-timeout = "3s"
+sync-policy = "continue"
+lease = "30s"
+drill = "off"
+drill-at = "tue 23:15"
 metrics-token = "0123456789abcdef"
 log-level = "debug"
 log-format = "json"
@@ -192,15 +206,28 @@ from = "Bazaar <shop@example.com>"
 smtp = "smtps://shop%40example.com:p%40ss@mail.example.com"
 `
 
+// everyFile is what a souk.toml with everything needs.
+func everyFile(t *testing.T) func(string) ([]byte, error) {
+	return files("souk-data/souk.toml", everything, "root.pem", certificate(t), "replica.key", "hunter2 opens all replicas\n")
+}
+
 func TestEverySettingReachesTheConfig(t *testing.T) {
-	cfg, all := mustLoad(t, configSources{ReadFile: files("souk-data/souk.toml", everything, "root.pem", certificate(t))})
+	cfg, all := mustLoad(t, configSources{ReadFile: everyFile(t)})
+	forAll := ReplicaConfig{
+		Key: newSecret("hunter2 opens all replicas"), KeyFile: "replica.key", Interval: 250 * time.Millisecond, SnapshotEvery: 12 * time.Hour,
+		Keep: KeepConfig{Fine: 48 * time.Hour, Medium: 14 * day, Daily: 10, Weekly: 11, Monthly: 12, Grace: 36 * time.Hour},
+	}
+	first, second := forAll, forAll
+	first.URL, second.URL = "file:///mnt/replica", "s3://bucket/souk?region=eu-west-1"
+	second.Key, second.KeyFile, second.Interval, second.Keep.Daily = newSecret("souk-recovery-0123456789abcdefghij"), "", 2*time.Second, 7
 	want := Config{
 		Data: "souk-data", Addr: "[::1]:8443", BaseURL: "https://shop.example.com:8443", Name: "Bazaar",
 		Domains: []string{"www.example.com", "shop.example.com"}, ACMEEmail: "admin@example.com",
 		ACMEDirectory: "https://localhost:14000/dir", ACMERoot: "root.pem", HTTPAddr: ":8080",
-		Replicas:        []string{"file:///mnt/replica", "s3://bucket/souk?region=eu-west-1"},
-		ReplicaInterval: 250 * time.Millisecond,
-		CommissionBP:    1250, Currency: "EUR",
+		Replicas: []ReplicaConfig{first, second}, Replica: forAll,
+		Sync: SyncConfig{Orders: true, Timeout: 3 * time.Second, Continue: true}, Lease: 30 * time.Second,
+		Drill:        DrillConfig{Weekday: time.Tuesday, Time: 23*time.Hour + 15*time.Minute},
+		CommissionBP: 1250, Currency: "EUR",
 		Stripe: StripeConfig{SecretKey: newSecret(liveKey), WebhookSecrets: []Secret{newSecret(signing), newSecret(nextSigning)}, Live: true},
 		Mail: MailConfig{From: netmail.Address{Name: "Bazaar", Address: "shop@example.com"},
 			SMTP: SMTPServer{Host: "mail.example.com", Port: 465, Username: "shop@example.com", Password: newSecret("p@ss"), ImplicitTLS: true}},
@@ -215,7 +242,7 @@ func TestEverySettingReachesTheConfig(t *testing.T) {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	for name, s := range all {
-		if !strings.HasPrefix(s.Origin, "souk-data/souk.toml:") {
+		if !strings.HasPrefix(s.Origin, "souk-data/souk.toml:") && name != "replica-key" { // replica-key-file stands in for it
 			t.Errorf("%s is from %s: add it to the test's file", name, s.Origin)
 		}
 	}
@@ -234,6 +261,49 @@ func certificate(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// TestTablesOfReplicas: what a table says holds for its replica, whatever holds for all,
+// and is shown with its line; a later source replaces all of them.
+func TestTablesOfReplicas(t *testing.T) {
+	from := configSources{ReadFile: files("souk-data/souk.toml", `replica-keep-daily = 7
+
+[[replica]]
+url = "file:///mnt/a"
+
+[[replica]]
+interval = "3s"
+url = "file:///mnt/b"
+key = "hunter2hunter2hunter2hunter2"
+`), Env: []string{"SOUK_REPLICA_KEY=a key for all that have none", "SOUK_REPLICA_INTERVAL=2s"}}
+	cfg, all := mustLoad(t, from)
+	a, b := cfg.Replicas[0], cfg.Replicas[1]
+	if a.URL != "file:///mnt/a" || a.Interval != 2*time.Second || a.Key.Reveal() != "a key for all that have none" || a.Keep.Daily != 7 {
+		t.Errorf("the first is %+v", a)
+	}
+	if b.URL != "file:///mnt/b" || b.Interval != 3*time.Second || b.Key.Reveal() != "hunter2hunter2hunter2hunter2" || b.Keep.Daily != 7 {
+		t.Errorf("the second is %+v", b)
+	}
+	for name, want := range map[string]Setting{
+		"replica[2].interval": {Values: []string{"3s"}, Origin: "souk-data/souk.toml:7"},
+		"replica[2].key":      {Values: []string{"…ter2"}, Origin: "souk-data/souk.toml:9"},
+		"replica":             {Values: []string{"file:///mnt/a", "file:///mnt/b"}, Origin: "souk-data/souk.toml:4"},
+	} {
+		want.Name = name
+		if diff := cmp.Diff(want, all[name]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if got := cfg.replicaFor("file:///mnt/b"); !cmp.Equal(got, b) {
+		t.Errorf("the replica named by its URL is %+v", got)
+	}
+	if got := cfg.replicaFor("file:///mnt/c"); got.URL != "file:///mnt/c" || !got.Key.Equal(a.Key) {
+		t.Errorf("one that isn't configured is %+v", got)
+	}
+	from.Flags = map[string][]string{"replica": {"file:///mnt/c"}}
+	if cfg, _ := mustLoad(t, from); len(cfg.Replicas) != 1 || cfg.Replicas[0].URL != "file:///mnt/c" {
+		t.Errorf("a flag leaves %+v", cfg.Replicas)
+	}
 }
 
 func TestDefaultsThatDependOnOthers(t *testing.T) {
@@ -282,6 +352,37 @@ var sentences = []struct{ toml, want string }{
 	{`acme-directory = "http://ca.example.com/dir"`, `acme-directory can't be "http://ca.example.com/dir": write the https:// URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory.`},
 	{`acme-root = "missing.pem"`, `acme-root "missing.pem" can't be read: file does not exist.`},
 	{`acme-root = "souk-data/souk.toml"`, `acme-root is "souk-data/souk.toml", which has no certificate in PEM form (-----BEGIN CERTIFICATE-----).`},
+	{`sync = "all"`, `sync can't be "all": write off or orders.`},
+	{`sync = "orders"`, `sync is orders and there is no replica that could acknowledge them: name one with replica.`},
+	{`sync-timeout = "2m"`, `sync-timeout can't be "2m": write a duration with its unit, such as 500ms, 1s or 2m, from 100ms to 1m.`},
+	{`sync-policy = "stop"`, `sync-policy can't be "stop": write refuse or continue.`},
+	{`lease = "1s"`, `lease can't be "1s": write a duration with its unit, such as 500ms, 1s or 2m, from 10s to 10m, or off.`},
+	{`lease = "30s"`, `lease is 30s and there is no replica that it could be kept in: name one with replica.`},
+	{`drill = "daily"`, `drill can't be "daily": write weekly or off.`},
+	{`drill-at = "04:00"`, `drill-at can't be "04:00": write a weekday and a time of UTC, such as Sunday 04:00.`},
+	{`replica-key = " "`, `replica-key can't be "…": write the key in one line, as souk replica keygen prints it.`},
+	{`replica-key-file = "missing.key"`, `replica-key-file "missing.key" can't be read: file does not exist.`},
+	{"replica-key-file = \"k\"\nreplica-key = \"k\"", `replica-key and replica-key-file are both given (souk-data/souk.toml:1): leave one out.`},
+	{`replica-snapshot-every = "1m"`, `replica-snapshot-every can't be "1m": write a duration with its unit, such as 90m, 12h or 7d, from 10m to 30d.`},
+	{`replica-keep-fine = "400d"`, `replica-keep-fine can't be "400d": write a duration with its unit, such as 90m, 12h or 7d, from 1h to 365d.`},
+	{`replica-keep-fine = "30d"`, `replica-keep-fine is longer than replica-keep-medium: what can be restored to the second can be restored to five minutes too.`},
+	{`replica-keep-medium = "week"`, `replica-keep-medium can't be "week": write a duration with its unit, such as 90m, 12h or 7d, from 1h to 365d.`},
+	{`replica-keep-daily = -1`, `replica-keep-daily can't be "-1": write a number from 0 to 1000.`},
+	{`replica-keep-weekly = "many"`, `replica-keep-weekly can't be "many": write a number from 0 to 1000.`},
+	{`replica-keep-monthly = 1001`, `replica-keep-monthly can't be "1001": write a number from 0 to 1000.`},
+	{`replica-keep-grace = "0s"`, `replica-keep-grace can't be "0s": write a duration with its unit, such as 90m, 12h or 7d, from 1h to 90d.`},
+	{`replica = "sftp://user:hunter2@host/path"`, `replica can't be "sftp://user:xxxxx@host/path": a password doesn't belong into the URL, where logs would show it; see the README for where it is read from.`},
+	{`replica = ["s3://b/x?endpoint=http://h", "s3://b/x/?endpoint=http://h&region=eu"]`, `replica "s3://b/x?endpoint=http://h" and "s3://b/x/?endpoint=http://h&region=eu" are the same place: leave one out.`},
+	{"[[replica]]\nurl = \"ftp://host/path\"", `replica can't be "ftp://host/path": write file:///absolute/path or s3://bucket/path?region=REGION&endpoint=https://HOST.`},
+	{"[[replica]]\ninterval = \"2s\"", `this replica has no url: write where it is, such as url = "s3://bucket/path".`},
+	{"[replica]\nurl = \"file:///mnt/x\"", `a replica has two brackets on each side, so that there can be more: [[replica]].`},
+	{`replica = [{ url = "file:///mnt/x", interval = "10ms" }]`, `interval can't be "10ms": write a duration with its unit, such as 500ms, 1s or 2m, from 100ms to 1h.`},
+	{`replica = [{ url = "file:///mnt/x", intervall = "x" }]`, `a replica has no setting "intervall"; did you mean "interval"?`},
+	{`replica = [{ url = "file:///mnt/x", key-file = "missing.key" }]`, `key-file "missing.key" can't be read: file does not exist.`},
+	{`replica = [{ url = "file:///mnt/x", key-file = "k", key = "k" }]`, `key and key-file are both given (souk-data/souk.toml:1): leave one out.`},
+	{`replica = [{ url = "file:///mnt/x", interval = ["2s"] }]`, `interval of a replica must be a text in quotes.`},
+	{`replica = [{ url = "file:///mnt/x" }, 5]`, `replica must be a text in quotes, or a table with a url.`},
+	{`replica = ["file:///mnt/x", { url = "file:///mnt/x" }]`, `replica can't be "file:///mnt/x": it is in the list twice; leave one out.`},
 	{`replica = "ftp://host/path"`, `replica can't be "ftp://host/path": write file:///absolute/path or s3://bucket/path?region=REGION&endpoint=https://HOST.`},
 	{`replica = "s3://id:hunter2@bucket/path"`, `replica can't be "s3://id:xxxxx@bucket/path": keys don't belong into the URL, where logs would show them; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.`},
 	{`replica-interval = "10ms"`, `replica-interval can't be "10ms": write a duration with its unit, such as 500ms, 1s or 2m, from 100ms to 1h.`},
@@ -359,6 +460,7 @@ func TestMistakesElsewhere(t *testing.T) {
 			`--stripe-secret-key: stripe.secret-key needs stripe.webhook-secret, the signing secret (whsec_…) of the webhook endpoint: without it payments are taken and never confirmed.`},
 		{configSources{Flags: map[string][]string{"data": {"/srv/souk"}, "replica": {"file:///srv/souk-2", "file:///srv/souk/store"}}},
 			`--replica: replica "file:///srv/souk/store" is in the data directory /srv/souk, and would be lost with it: use another disk, or S3.`},
+		{configSources{ReadFile: inData("\n[[replica]]\n")}, `souk-data/souk.toml:2: this replica has no url: write where it is, such as url = "s3://bucket/path".`},
 		{configSources{Flags: map[string][]string{"config": {"missing.toml"}}}, `--config: the configuration file "missing.toml" can't be read: file does not exist.`},
 		{configSources{Flags: map[string][]string{"config": {""}}}, `--config: the configuration file "" can't be read: file does not exist.`},
 		{configSources{Env: []string{"SOUK_CONFIG=missing.toml"}}, `SOUK_CONFIG: the configuration file "missing.toml" can't be read: file does not exist.`},
@@ -464,8 +566,8 @@ func TestValuesRefused(t *testing.T) {
 		"domain":           {"localhost", "10.0.0.1", "::1", "a..com", ".a.com", "a.com.", "a_b.com", "-a.com", "a-.com", long + ".com", strings.Repeat("abcdefg.", 32) + "com", "a.com:443", "a.com/x", " a.com", ""},
 		"commission":       {"", "%", "10", "51%", "50.01%", "-1%", "+1%", "1.234%", "1.%", ".5%", "1,5%", "1e1%", "99999999999%"},
 		"cache-size":       {"", "0", "-1", "7MiB", "64 M", "64mib", "MiB", "1.5GiB", "2TiB", "9999999999999TiB", "99999999999999999999"},
-		"replica":          {"", "/mnt/x", "file://host/x", "file:///", "file:x", "file:///x?y", "s3://", "s3://bucket", "s3://bucket/", "S3", "sftp://h/p", "s3://b/p#x"},
-		"replica-interval": {"", "1", "0s", "-1s", "99ms", "61m", "1d"},
+		"replica":          {"", "/mnt/x", "file://host/x", "file:///", "file:x", "file:///x?y", "s3://", "s3://bucket", "s3://bucket/", "S3", "sftp://h", "s3://b/p#x", "sftp://u:p@h/p", "http://h/p"},
+		"replica-interval": {"", "1", "0s", "-1s", "99ms", "61m", "1d", "d", "-1d", "9999999d"},
 		"mail.smtp":        {"", "mail.example.com:25", "smtp://", "smtp://u@h", "smtp://:p@h", "smtp://u:@h", "smtp://h/x", "smtp://h?x=1", "smtp://h#x", "smtp://h:0", "http://h", "smtp://u:p%@h"},
 		"mail.from":        {"", "a", "a@", "a@b, c@d", "a@bücher.example", "a@b.example\r\nBcc: c@d"},
 		"metrics-token":    {"", "123456789012345", "1234567890 123456", "1234567890123456é"},
@@ -544,14 +646,14 @@ func TestSecretsCantBePrinted(t *testing.T) {
 
 // TestNothingShownHasASecret looks at the listing and at refusals.
 func TestNothingShownHasASecret(t *testing.T) {
-	from := configSources{ReadFile: files("souk-data/souk.toml", everything, "root.pem", certificate(t))}
+	from := configSources{ReadFile: everyFile(t)}
 	_, good, err := loadConfig(from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, bad, err := loadConfig(configSources{ReadFile: noFile, Env: []string{
 		"SOUK_STRIPE_SECRET_KEY=x" + liveKey, "SOUK_STRIPE_WEBHOOK_SECRET=x" + signing + "," + nextSigning + " ,x",
-		"SOUK_METRICS_TOKEN=0123 456789abcdef", "SOUK_MAIL_SMTP=smtp://shop:p@ss/@mail.example.com"}})
+		"SOUK_METRICS_TOKEN=0123 456789abcdef", "SOUK_REPLICA=sftp://backup:hunter2@host/x", "SOUK_REPLICA_KEY=hunter2", "SOUK_MAIL_SMTP=smtp://shop:p@ss/@mail.example.com"}})
 	var b bytes.Buffer
 	for _, all := range [][]Setting{good, bad} {
 		if err := printSettings(&b, all); err != nil {
@@ -559,7 +661,7 @@ func TestNothingShownHasASecret(t *testing.T) {
 		}
 	}
 	fmt.Fprintln(&b, err)
-	for _, secret := range []string{"4eC39HqLyj", "5WbX5kEWLl", "9mKDQ4nqZp", "456789abcdef", "p%40ss", "p@ss"} {
+	for _, secret := range []string{"4eC39HqLyj", "5WbX5kEWLl", "9mKDQ4nqZp", "456789abcdef", "p%40ss", "p@ss", "hunter2", "0123456789abcdefgh"} {
 		if strings.Contains(b.String(), secret) {
 			t.Errorf("%q is shown in:\n%s", secret, b.String())
 		}

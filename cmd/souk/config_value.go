@@ -192,22 +192,6 @@ func portFits(u *url.URL) bool {
 	return u.Port() == "" || (err == nil && n > 0)
 }
 
-func replicaURL(s string) (string, error) {
-	const want = "write file:///absolute/path or s3://bucket/path?region=REGION&endpoint=https://HOST"
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Opaque != "" || u.Fragment != "":
-		return "", errors.New(want)
-	case u.User != nil:
-		return "", errors.New("keys don't belong into the URL, where logs would show them; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path) && u.Path != "/" && u.RawQuery == "":
-		return s, nil
-	case u.Scheme == "s3" && u.Host != "" && strings.Trim(u.Path, "/") != "":
-		return s, nil
-	}
-	return "", errors.New(want)
-}
-
 func email(s string) (string, error) {
 	a, err := netmail.ParseAddress(s)
 	if err != nil || a.Name != "" || a.Address != s || !isASCII(s) {
@@ -253,19 +237,48 @@ func smtpServer(s string) (SMTPServer, error) {
 	return server, nil
 }
 
+const day = 24 * time.Hour
+
 func duration(least, most time.Duration) func(string) (time.Duration, error) {
 	return func(s string) (time.Duration, error) {
-		d, err := time.ParseDuration(s)
+		d, err := parseDuration(s)
 		if err != nil || d < least || d > most {
-			return 0, fmt.Errorf("write a duration with its unit, such as 500ms, 1s or 2m, from %s to %s", short(least), short(most))
+			return 0, fmt.Errorf("write a duration with its unit, such as %s, from %s to %s", sampleDurations(most), short(least), short(most))
 		}
 		return d, nil
 	}
 }
 
-// short is a duration without units that are zero: "1h", not "1h0m0s".
+// parseDuration reads what time.ParseDuration reads, and days: "7d".
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * day, err
+	}
+	return time.ParseDuration(s)
+}
+
+func sampleDurations(most time.Duration) string {
+	if most >= day {
+		return "90m, 12h or 7d"
+	}
+	return "500ms, 1s or 2m"
+}
+
+// short is a duration without units that are zero ("1h", not "1h0m0s"), in days where it
+// is two of them or more.
 func short(d time.Duration) string {
-	return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
+	if d >= 2*day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	text := d.String()
+	if d%time.Minute == 0 {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d%time.Hour == 0 {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // maxCommission is in basis points.

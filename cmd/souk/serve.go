@@ -239,12 +239,12 @@ func (h *house) mailer(shop *order.Shop, baseURL string) (*notify.Mailer, *mail.
 
 func (h *house) replicas() ([]*replica.Replicator, error) {
 	var all []*replica.Replicator
-	for _, u := range h.cfg.Replicas {
-		client, err := replica.OpenClient(u, h.log)
+	for _, r := range h.cfg.Replicas {
+		client, err := replica.OpenClient(r.URL, h.log)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, replica.New(h.db, h.blobs, client, replica.Options{Interval: h.cfg.ReplicaInterval, SpoolDir: filepath.Join(h.cfg.Data, "spool"), Logger: h.log}))
+		all = append(all, replica.New(h.db, h.blobs, client, replica.Options{Interval: r.Interval, SnapshotEvery: r.SnapshotEvery, SpoolDir: filepath.Join(h.cfg.Data, "spool"), Logger: h.log}))
 	}
 	return all, nil
 }
