@@ -1,14 +1,16 @@
-// Package notify writes to people: it runs the mail jobs that use-cases enqueue. A job
-// that runs twice sends the same message again under the same Message-ID, so mail
+// Package notify writes to people: it runs the mail jobs that use-cases enqueue, and the
+// alerts to the operator. A job that runs twice sends the same message again under the same Message-ID, so mail
 // servers and the outbox keep one.
 package notify
 
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/souk-market/souk/internal/jobs"
 	"github.com/souk-market/souk/internal/mail"
+	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/order"
 	"github.com/souk-market/souk/store"
 	"github.com/souk-market/souk/views"
@@ -21,11 +23,18 @@ type Mailer struct {
 	From    mail.Address
 	Name    string // of the marketplace
 	BaseURL string // without a slash at the end
+	// Operator is who runs the marketplace and gets alerts; without an address alerts are
+	// in the log only.
+	Operator mail.Address
+	Logger   *slog.Logger // nil discards
 }
 
 // Handlers are the kinds of jobs that the mailer runs.
 func (m *Mailer) Handlers() map[string]jobs.Handler {
-	return map[string]jobs.Handler{order.ReceiptMail: {Run: m.receipt, Concurrency: 4}}
+	return map[string]jobs.Handler{
+		order.ReceiptMail: {Run: m.receipt, Concurrency: 4},
+		market.AlertJob:   {Run: m.alert},
+	}
 }
 
 // receipt sends a checkout's receipt to its buyer.
