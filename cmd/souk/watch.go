@@ -28,7 +28,7 @@ func (h *house) monitor(replicas []*replica.Replicator, runner *jobs.Runner) *mo
 		return float64(len(kinds))
 	})
 	for i, r := range replicas {
-		m.WatchReplica(fmt.Sprint(i+1), r.Lag, r.Err)
+		m.WatchReplica(fmt.Sprint(i+1), func() monitor.Replica { return replicaFigures(r) })
 	}
 	m.Check("store", func(ctx context.Context) error {
 		return h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
@@ -66,4 +66,13 @@ func (h *house) guard(ways http.Handler, m *monitor.Monitor, baseURL string) htt
 		Logger: h.log, Hosts: h.cfg.Domains, FormAction: h.cfg.formAction(baseURL),
 		Observe: func(r edge.Record) { m.Request(r.Pattern, r.Status, r.Duration) },
 	})
+}
+
+// replicaFigures are a replica's figures for the monitor.
+func replicaFigures(r *replica.Replicator) monitor.Replica {
+	commits, age := r.Lag()
+	err := r.Err()
+	return monitor.Replica{
+		LagCommits: commits, Lag: age, LSN: uint64(r.Position().LSN), Failing: err != nil, Fenced: errors.Is(err, replica.ErrFenced),
+	}
 }

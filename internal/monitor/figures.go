@@ -69,23 +69,6 @@ var (
 	diskFree = gauge("souk_store_disk_free_bytes", "Free space on the database's disk.")
 )
 
-// WatchReplica shows how far a replica is behind and whether it fails. The name tells
-// replicas apart; it isn't the URL, which may hold a secret. Lag returns the durable
-// commits that the replica lacks and the age of the oldest that matters; failure why the
-// last attempt to ship failed, nil when it succeeded.
-func (m *Monitor) WatchReplica(name string, lag func() (commits uint64, age time.Duration), failure func() error) {
-	labels := prometheus.Labels{"replica": name}
-	behind := gaugeFor(labels, "souk_replica_lag_commits", "Durable commits that the replica lacks.")
-	age := gaugeFor(labels, "souk_replica_lag_seconds", "Age of the oldest commit that matters and that the replica lacks; the RPO now.")
-	failing := gaugeFor(labels, "souk_replica_failing", "1 when the last attempt to ship failed.")
-	m.watch(func(emit emitter) {
-		commits, oldest := lag()
-		emit(behind, float64(commits))
-		emit(age, oldest.Seconds())
-		emit(failing, number(failure() != nil))
-	}, behind, age, failing)
-}
-
 func number(yes bool) float64 {
 	if yes {
 		return 1
@@ -121,16 +104,27 @@ func gauge(name, help string, labels ...string) figure {
 	return figure{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
 }
 
-func gaugeFor(fixed prometheus.Labels, name, help string) figure {
-	return figure{prometheus.NewDesc(name, help, nil, fixed), prometheus.GaugeValue}
+func gaugeFor(fixed prometheus.Labels, name, help string, labels ...string) figure {
+	return figure{prometheus.NewDesc(name, help, labels, fixed), prometheus.GaugeValue}
 }
 
 func counter(name, help string) figure {
 	return figure{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue}
 }
 
+func counterFor(fixed prometheus.Labels, name, help string, labels ...string) figure {
+	return figure{prometheus.NewDesc(name, help, labels, fixed), prometheus.CounterValue}
+}
+
 // emitter gives one value of a figure, with its labels' values.
 type emitter func(f figure, value float64, labels ...string)
+
+// time gives a moment in seconds since 1970, and nothing for the zero time.
+func (emit emitter) time(f figure, at time.Time, labels ...string) {
+	if !at.IsZero() {
+		emit(f, float64(at.UnixMilli())/1000, labels...)
+	}
+}
 
 // watch registers a source of figures that is read at each scrape. It panics when a
 // figure has been registered before: that is a mistake in the wiring.

@@ -203,20 +203,13 @@ func TestWatched(t *testing.T) {
 	m.WatchStore(func() store.Stats {
 		return store.Stats{Commits: 7, Writes: 40, LastLSN: 12, DurableLSN: 11, DiskBytes: 4096, FreeBytes: 1 << 30}
 	})
-	var failure error
-	m.WatchReplica("1", func() (uint64, time.Duration) { return 5, 1500 * time.Millisecond }, func() error { return failure })
-	m.WatchReplica("2", func() (uint64, time.Duration) { return 0, 0 }, func() error { return nil })
 	m.WatchJobs(func() map[string]int { return map[string]int{"queued": 3, "failed": 1} })
 	m.Gauge("souk_search_lag_commits", "Commits that the index lacks.", func() float64 { return 2 })
 	expect(t, scrape(t, m),
 		`souk_store_commits_total 7`, `souk_store_writes_total 40`,
 		`souk_store_lsn{state="committed"} 12`, `souk_store_lsn{state="durable"} 11`,
 		`souk_store_disk_bytes 4096`, `souk_store_disk_free_bytes 1.073741824e+09`,
-		`souk_replica_lag_commits{replica="1"} 5`, `souk_replica_lag_seconds{replica="1"} 1.5`,
-		`souk_replica_failing{replica="1"} 0`, `souk_replica_lag_commits{replica="2"} 0`,
 		`souk_jobs{state="queued"} 3`, `souk_jobs{state="failed"} 1`, `souk_search_lag_commits 2`)
-	failure = errors.New("403")
-	expect(t, scrape(t, m), `souk_replica_failing{replica="1"} 1`)
 }
 
 func TestASourceThatPanicsCostsOnlyItsFigure(t *testing.T) {
