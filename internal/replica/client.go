@@ -144,7 +144,8 @@ func (c *Client) readObject(ctx context.Context, key string) ([]byte, error) {
 // Levels of files. Litestream's planner looks at 0 to 9 only, so higher ones are free
 // for other things.
 const (
-	levelChanges  = 0 // one file a second; 1 to 3 are merged of it
+	levelChanges  = 0 // one file a second; 1 to levelHour are merged of it
+	levelHour     = 3
 	levelSnapshot = litestream.SnapshotLevel
 	levelSegments = 0x10 // sorted tables of snapshots, by their content
 	levelBlobs    = 0x11

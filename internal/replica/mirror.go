@@ -25,18 +25,17 @@ func blobName(sum blob.Sum) (minTXID, maxTXID ltx.TXID) {
 	return ltx.TXID(binary.BigEndian.Uint64(sum[:8])), ltx.TXID(binary.BigEndian.Uint64(sum[8:16]))
 }
 
-// mirror copies the blobs that the changed keys name to the replica, unless they are
-// there; keys nil means those of the whole snapshot. It comes before the change file,
-// so that a replica never names a blob it lacks.
-func (r *Replicator) mirror(ctx context.Context, snap *store.Snapshot, keys []store.Key) error {
-	named, err := namedBlobs(snap, keys)
-	if err != nil || len(named) == 0 {
-		return err
+// mirror copies blobs to the replica, unless they are there; many says that listing what
+// is there costs less than asking for each. It comes before the change file whose records
+// name them, so that a replica never names a blob it lacks.
+func (r *Replicator) mirror(ctx context.Context, named map[blob.Sum]bool, many bool) error {
+	if len(named) == 0 {
+		return nil
 	}
 	if r.blobs == nil {
 		return errors.New("replica: a record names a blob, and there is no blob store")
 	}
-	if keys == nil {
+	if many {
 		if err := r.listMirrored(ctx, named); err != nil {
 			return err
 		}
@@ -45,7 +44,7 @@ func (r *Replicator) mirror(ctx context.Context, snap *store.Snapshot, keys []st
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(blobStreams)
 	done := make(chan blob.Sum, len(named))
-	for _, sum := range named {
+	for sum := range named {
 		if !r.mirrored[sum] {
 			group.Go(func() error {
 				if err := r.mirrorBlob(ctx, sum); err != nil {
@@ -56,7 +55,7 @@ func (r *Replicator) mirror(ctx context.Context, snap *store.Snapshot, keys []st
 			})
 		}
 	}
-	err = group.Wait()
+	err := group.Wait()
 	close(done)
 	for sum := range done {
 		r.mirrored[sum] = true // a next attempt needn't ask again
@@ -64,29 +63,16 @@ func (r *Replicator) mirror(ctx context.Context, snap *store.Snapshot, keys []st
 	return err
 }
 
-// namedBlobs lists the blobs whose records are among keys and still there at the snapshot.
-func namedBlobs(snap *store.Snapshot, keys []store.Key) ([]blob.Sum, error) {
-	var sums []blob.Sum
-	seen := map[blob.Sum]bool{}
-	add := func(k store.Key) error {
-		for rec := range store.Blobs.ChangedIn([]store.Key{k}) {
-			sum, err := blob.ParseSum(rec.ID)
-			if err != nil {
-				return fmt.Errorf("replica: the blob record %s: %w", k, err)
-			}
-			if !seen[sum] { // two tenants may share a blob
-				seen[sum] = true
-				sums = append(sums, sum)
-			}
-		}
-		return nil
-	}
+// namedBlobs are the blobs whose records are among keys and still there at the snapshot;
+// keys nil means all of the snapshot.
+func namedBlobs(snap *store.Snapshot, keys []store.Key) (map[blob.Sum]bool, error) {
+	sums := map[blob.Sum]bool{}
 	if keys == nil {
 		for kv, err := range snap.All() {
-			if err == nil {
-				err = add(kv.Key)
-			}
 			if err != nil {
+				return nil, fmt.Errorf("replica: reading the database: %w", err)
+			}
+			if err := noteBlobs(sums, kv.Key); err != nil {
 				return nil, err
 			}
 		}
@@ -97,7 +83,7 @@ func namedBlobs(snap *store.Snapshot, keys []store.Key) ([]blob.Sum, error) {
 			if _, ok, err := snap.Value(keys[i]); err != nil {
 				return nil, fmt.Errorf("replica: reading a blob record: %w", err)
 			} else if ok {
-				if err := add(keys[i]); err != nil {
+				if err := noteBlobs(sums, keys[i]); err != nil {
 					return nil, err
 				}
 			}
@@ -108,7 +94,7 @@ func namedBlobs(snap *store.Snapshot, keys []store.Key) ([]blob.Sum, error) {
 
 // listMirrored marks those of many blobs that the replica has, by listing instead of
 // asking for each.
-func (r *Replicator) listMirrored(ctx context.Context, sums []blob.Sum) error {
+func (r *Replicator) listMirrored(ctx context.Context, sums map[blob.Sum]bool) error {
 	files, err := r.client.list(ctx, "", levelBlobs)
 	if err != nil {
 		return err
@@ -118,7 +104,7 @@ func (r *Replicator) listMirrored(ctx context.Context, sums []blob.Sum) error {
 	for _, f := range files {
 		there[name{f.MinTXID, f.MaxTXID}] = true
 	}
-	for _, sum := range sums {
+	for sum := range sums {
 		lo, hi := blobName(sum)
 		if there[name{lo, hi}] {
 			r.mirrored[sum] = true
@@ -196,7 +182,7 @@ const maxBlob = 1 << 40
 // so that the SDK can send parts in parallel and again.
 type headed struct {
 	head []byte
-	file *blob.File
+	file io.ReaderAt
 }
 
 func (h headed) ReadAt(p []byte, off int64) (n int, err error) {

@@ -14,6 +14,11 @@ type Options struct {
 	UserDataDelay time.Duration
 	// SnapshotEvery is the time between snapshots while there are changes; 0 is 24 h.
 	SnapshotEvery time.Duration
+	// SnapshotShare is the share of the last snapshot's size that the change files after it
+	// may have before the next is taken; 0 is 0.5. They must have SnapshotTail bytes, too;
+	// 0 is 64 MiB.
+	SnapshotShare float64
+	SnapshotTail  int64
 	// SpoolDir is where files are put together, a snapshot as large as the compressed
 	// database; "" is the system's temporary directory, which may be in memory.
 	SpoolDir string
@@ -30,6 +35,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SnapshotEvery == 0 {
 		o.SnapshotEvery = 24 * time.Hour
+	}
+	if o.SnapshotShare == 0 {
+		o.SnapshotShare = 0.5
+	}
+	if o.SnapshotTail == 0 {
+		o.SnapshotTail = 64 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

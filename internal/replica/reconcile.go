@@ -170,7 +170,7 @@ func (r *Replicator) lastSnapshot(ctx context.Context, m Manifest, files []*ltx.
 	if err != nil {
 		return snapshotMark{}, err
 	}
-	mark := snapshotMark{time: m.CreatedAt}
+	mark := markOf(&footer{Time: m.CreatedAt.UnixMilli()}, files)
 	if len(snapshots) > 0 {
 		last := snapshots[len(snapshots)-1]
 		ref := fileRef{m.Generation, levelSnapshot, last.MinTXID, last.MaxTXID, last.Size}
@@ -182,7 +182,7 @@ func (r *Replicator) lastSnapshot(ctx context.Context, m Manifest, files []*ltx.
 			r.opts.Logger.Error("the newest snapshot is damaged; taking another", "err", err)
 			return snapshotMark{}, nil
 		}
-		mark = snapshotMark{last.MaxTXID, f.time()}
+		mark = markOf(f, files)
 	}
 	if gap := firstGap(files, mark.txid+1); gap != 0 {
 		r.opts.Logger.Error("a change file is missing in the replica; taking a snapshot",

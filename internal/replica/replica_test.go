@@ -544,7 +544,7 @@ func testIdle(t *testing.T, p *place) {
 	if err := r.Run(run); err != nil {
 		t.Error(err)
 	}
-	if got := p.objects(); got != before+1 { // one snapshot
+	if got := p.objects(); got != before+2 { // one snapshot and its one segment
 		t.Errorf("%d objects were made, want a snapshot only", got-before)
 	}
 }

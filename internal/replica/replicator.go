@@ -36,6 +36,11 @@ type Replicator struct {
 	// mirrored is owned by the holder of the token.
 	mirrored map[blob.Sum]bool // blobs known to be in the replica, since the last file
 
+	snapshotting chan struct{} // holds one token: whoever has it may take a snapshot
+	// newest and sentSegments are owned by the holder of that token.
+	newest       *footer                   // of the newest snapshot; nil until this process has taken one
+	sentSegments map[contentName]time.Time // by name, since that snapshot; nil until the replica was asked
+
 	mu        sync.Mutex // guards everything below; held for moments, never during a call
 	opened    bool
 	pos       Position      // of the last file shipped
@@ -62,12 +67,13 @@ type backlog struct {
 func New(db *store.DB, blobs *blob.Store, client *Client, o Options) *Replicator {
 	r := &Replicator{
 		db: db, blobs: blobs, client: client, opts: o.withDefaults(), node: db.Node().ID,
-		shipping: make(chan struct{}, 1), mirrored: map[blob.Sum]bool{},
+		shipping: make(chan struct{}, 1), snapshotting: make(chan struct{}, 1), mirrored: map[blob.Sum]bool{},
 		moved: make(chan struct{}), wake: make(chan struct{}, 1),
 		retention: db.Retain("replica "+client.String(), 0), // Open says from where
 	}
 	r.opts.Logger = r.opts.Logger.With("replica", client.String())
 	r.shipping <- struct{}{}
+	r.snapshotting <- struct{}{}
 	return r
 }
 

@@ -323,7 +323,7 @@ func (b *builder) apply(ctx context.Context, f fetched) error {
 // takeIn verifies a file's tables and brings them into the database: small ones by way
 // of the fold, others as they are.
 func (b *builder) takeIn(ctx context.Context, f fetched) error {
-	if !f.cf.Full && (f.ref.size <= foldUpTo || f.cf.weakDeletions()) {
+	if !f.cf.Full && f.cf.Segments == nil && (f.ref.size <= foldUpTo || f.cf.weakDeletions()) {
 		for i := range f.cf.Tables {
 			if err := f.cf.read(i, b.fold); err != nil {
 				return err
@@ -339,6 +339,11 @@ func (b *builder) takeIn(ctx context.Context, f fetched) error {
 	if err := b.flush(ctx); err != nil {
 		return err
 	}
+	for i, s := range f.cf.Segments {
+		if err := b.takeInSegment(ctx, s, f.path+fmt.Sprintf("-%d.sst", i)); err != nil {
+			return err
+		}
+	}
 	for i := range f.cf.Tables {
 		path := f.path + fmt.Sprintf("-%d.sst", i)
 		if err := f.cf.extract(i, path, b.noteBlob); err != nil {
@@ -349,6 +354,18 @@ func (b *builder) takeIn(ctx context.Context, f fetched) error {
 		}
 	}
 	return nil
+}
+
+// takeInSegment downloads one segment of a snapshot to path and brings it into the database.
+func (b *builder) takeInSegment(ctx context.Context, s segment, path string) error {
+	if err := b.client.fetchSegment(ctx, s, path); err != nil {
+		return err
+	}
+	if err := visitSegment(b.client.nameOfSegment(s), path, s, b.noteBlob); err != nil {
+		return err
+	}
+	b.report.Bytes += s.Size
+	return b.ingest(ctx, path)
 }
 
 // ingest moves a synced table into the database.

@@ -33,11 +33,16 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 	if err != nil {
 		return err
 	}
+	named, err := namedBlobs(snap, keys)
+	if err != nil {
+		return err
+	}
+	f.Blobs = sortedSums(named)
 	body, err := w.finish(f)
 	if err != nil {
 		return err
 	}
-	if err := r.mirror(ctx, snap, keys); err != nil {
+	if err := r.mirror(ctx, named, f.Full); err != nil {
 		return err
 	}
 	size, err := sizeOf(body)
