@@ -11,6 +11,7 @@ import (
 	"github.com/souk-market/souk/internal/account"
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/catalog"
+	"github.com/souk-market/souk/internal/drill"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/payments/sandbox"
 	"github.com/souk-market/souk/search"
@@ -27,6 +28,7 @@ type house struct {
 	catalog *catalog.Catalog
 	people  *account.Roster
 	bank    *sandbox.Bank // nil where Stripe takes the payments
+	drills  *drill.Runner // nil until it is asked for (drillRunner), or the server has started
 }
 
 // openHouse opens the data directory, making it when it isn't there.

@@ -23,6 +23,7 @@ type commands struct {
 	Demo    demoCmd    `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
 	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
+	Drill   drillCmd   `cmd:"" help:"Rehearse a restore: into a temporary directory, checked and compared, closed or running."`
 	Check   checkCmd   `cmd:"" help:"Verify the whole database, closed or running."`
 	Inspect inspectCmd `cmd:"" help:"Print records and the change log as JSON, closed or running."`
 	Compact compactCmd `cmd:"" help:"Rewrite the database into its densest form, closed or running."`
@@ -58,6 +59,7 @@ func run(ctx context.Context, args []string) int {
 	cli := commands{
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
 		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
+		Drill:   drillCmd{settingsFlags: replicaFlags()},
 		Check:   checkCmd{settingsFlags: taskFlags()},
 		Inspect: inspectCmd{settingsFlags: taskFlags()},
 		Compact: compactCmd{settingsFlags: taskFlags()},

@@ -153,13 +153,14 @@ func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
 		BaseURL: func() string { return baseURL }, Currency: cfg.Currency, Version: version(), Logger: h.log,
 	})
 	runner := jobs.New(h.db, market.MainTenant, mailer.Handlers(), h.log)
+	h.drills = h.newDrills(replicas)
 	watch := h.monitor(replicas, runner)
 	handler = h.guard(routes(pages, rest, watch, bank), watch, baseURL)
 
 	for _, r := range replicas {
 		parts = append(parts, part{"replica", r.Run})
 	}
-	parts = append(parts, part{"search", h.index.Run})
+	parts = append(parts, part{"search", h.index.Run}, part{"drills", h.drills.Run})
 	if bank != nil {
 		parts = append(parts, part{"sandbox", bank.Run})
 	}

@@ -40,6 +40,7 @@ var tasks = []func() task{
 	func() task { return new(jobsListTask) },
 	func() task { return new(jobsShowTask) },
 	func() task { return new(jobsRetryTask) },
+	func() task { return new(drillTask) },
 }
 
 // command does a task that somebody asks this server for.

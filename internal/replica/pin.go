@@ -35,3 +35,6 @@ func (r *Replicator) Shipped(ctx context.Context, lsn store.LSN) error {
 		}
 	}
 }
+
+// Client is where the Replicator ships to.
+func (r *Replicator) Client() *Client { return r.client }
