@@ -92,6 +92,10 @@ type Origin struct {
 	LSN        LSN       `cbor:"lsn"`
 	Chain      Chain     `cbor:"chain"`
 	Restored   time.Time `cbor:"restored"`
+	// Node is whose file that was: another replica of the same node has other files.
+	Node market.NodeID `cbor:"node,omitempty"`
+	// Past: the restore ended at an earlier moment on purpose, though there was more.
+	Past bool `cbor:"past,omitempty"`
 }
 
 // Open opens the database in a directory, making it if the directory is empty. The

@@ -53,6 +53,9 @@ type transport interface {
 	// create writes an object in one step, durable when it returns, or returns
 	// ErrExists and changes nothing. at becomes the object's timestamp.
 	create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error
+	// overwrite writes a small object in one step, whether or not there is one: a hint,
+	// on which nothing rests.
+	overwrite(ctx context.Context, key string, body io.ReadSeeker) error
 	// read returns a small object; an error that is fs.ErrNotExist when there is none.
 	read(ctx context.Context, key string) ([]byte, error)
 	// pastEnd reports whether an error of litestream's client says that an offset lies
@@ -132,6 +135,13 @@ func (c *Client) createObject(ctx context.Context, key string, body []byte) erro
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return c.at.create(ctx, key, bytes.NewReader(body), time.Now())
+}
+
+// overwriteObject writes a small object, as transport.overwrite.
+func (c *Client) overwriteObject(ctx context.Context, key string, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.at.overwrite(ctx, key, bytes.NewReader(body))
 }
 
 // readObject reads a small object, as transport.read.

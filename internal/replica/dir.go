@@ -52,9 +52,25 @@ func (d *dirTransport) ltxKey(under string, level int, minTXID, maxTXID ltx.TXID
 // pastEnd is false: reading a file beyond its end is an empty read.
 func (d *dirTransport) pastEnd(error) bool { return false }
 
-// create writes a temporary file, syncs it, and gives it its name by a hard link, which
-// fails where the name is taken: unlike a rename, which would replace the file.
-func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) (err error) {
+// create gives a new file its name by a hard link, which fails where the name is taken:
+// unlike a rename, which would replace the file.
+func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
+	return d.write(ctx, key, body, at, func(from, to string) error {
+		err := os.Link(from, to)
+		if errors.Is(err, fs.ErrExist) {
+			return ErrExists
+		}
+		return err
+	})
+}
+
+// overwrite replaces a file by a rename.
+func (d *dirTransport) overwrite(ctx context.Context, key string, body io.ReadSeeker) error {
+	return d.write(ctx, key, body, time.Now(), os.Rename)
+}
+
+// write puts a synced temporary file beside the key's, and has place give it its name.
+func (d *dirTransport) write(ctx context.Context, key string, body io.Reader, at time.Time, place func(from, to string) error) error {
 	name := d.path(key)
 	dir := filepath.Dir(name)
 	if err := makeDirs(dir); err != nil {
@@ -64,7 +80,7 @@ func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeke
 	if err != nil {
 		return fmt.Errorf("replica: %w", err)
 	}
-	defer os.Remove(f.Name()) // the link keeps the file
+	defer os.Remove(f.Name()) // a link keeps the file, and after a rename the name is gone
 	_, err = io.Copy(f, &contextReader{ctx, body})
 	if err == nil {
 		err = f.Sync()
@@ -76,7 +92,7 @@ func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeke
 	if err := os.Chtimes(f.Name(), at, at); err != nil {
 		return fmt.Errorf("replica: %w", err)
 	}
-	if err := os.Link(f.Name(), name); errors.Is(err, fs.ErrExist) {
+	if err := place(f.Name(), name); errors.Is(err, ErrExists) {
 		return ErrExists
 	} else if err != nil {
 		return fmt.Errorf("replica: %w", err)

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ var (
 	ErrCorrupt = errors.New("replica: damaged")
 	// ErrGap: a file is missing between others.
 	ErrGap = errors.New("replica: a file is missing")
+	// ErrOccupied: another node writes to the replica, and nobody has asked to replace it.
+	ErrOccupied = errors.New("replica: occupied")
+	// ErrBehind: the replica holds commits that a directory restored from it lacks.
+	ErrBehind = errors.New("replica: the directory is behind")
 )
 
 // Position is a point in a replica's history.
@@ -57,7 +62,9 @@ type Manifest struct {
 	Format     int           `json:"format"`
 	Generation uint32        `json:"generation"`
 	Parent     uint32        `json:"parent,omitempty"`   // the generation it goes on from; 0 is none
-	ForkTXID   uint64        `json:"forkTXID,omitempty"` // the parent's last file that belongs to this history
+	ForkTXID   uint64        `json:"forkTXID,omitempty"` // the parent's last file that belongs to this history; 0 is none of its own
+	ForkLSN    store.LSN     `json:"forkLSN,omitempty"`  // where that ends, so that it may be merged away
+	ForkChain  string        `json:"forkChain,omitempty"`
 	Node       market.NodeID `json:"node"`
 	CreatedAt  time.Time     `json:"createdAt"`
 }
@@ -95,6 +102,24 @@ func (c *Client) manifest(ctx context.Context, g uint32) (Manifest, error) {
 			c, m.Format, manifestFormat)
 	}
 	return m, nil
+}
+
+// start is the position at which a generation begins, before its first file.
+func (c *Client) start(ctx context.Context, m Manifest) (Position, error) {
+	if m.Parent != 0 && m.ForkChain == "" { // an older souk relied on the parent's file
+		fork, err := c.footerAt(ctx, m.Parent, ltx.TXID(m.ForkTXID))
+		if err != nil {
+			return Position{}, fmt.Errorf("replica: reading where generation %d began: %w", m.Generation, err)
+		}
+		return Position{Generation: m.Generation, LSN: fork.LSNMax, Chain: fork.Chain, Time: fork.time()}, nil
+	}
+	chain, err := hex.DecodeString(m.ForkChain)
+	if err != nil || len(chain) != len(store.Chain{}) && (len(chain) != 0 || m.ForkLSN != 0) {
+		return Position{}, &CorruptError{Name: c.at.where(manifestKey(m.Generation)), Reason: "the chain in it is unreadable", Err: err}
+	}
+	p := Position{Generation: m.Generation, LSN: m.ForkLSN, Time: m.CreatedAt}
+	copy(p.Chain[:], chain)
+	return p, nil
 }
 
 // createManifest opens a generation for m.Node. ErrFenced when another node was first.
@@ -157,6 +182,62 @@ func history(all []Manifest, g uint32, upTo ltx.TXID) []span {
 		g, upTo = m.Parent, ltx.TXID(m.ForkTXID)
 	}
 	return spans
+}
+
+// ending is where a generation ends for now, or for good.
+type ending struct {
+	Position       // after the last file that isn't the tombstone; TXID 0 when there is none
+	sealed   *seal // who ended it; nil while its owner may write
+}
+
+// ending tells what a generation's last file says of its end. A tombstone stands right
+// behind the last change.
+func (f *footer) ending() ending {
+	e := ending{f.position(), f.Seal}
+	if f.Seal != nil {
+		e.TXID--
+	}
+	return e
+}
+
+// endOf finds where a generation ends.
+func (c *Client) endOf(ctx context.Context, m Manifest) (ending, error) {
+	last, _, err := c.lastChange(ctx, m.Generation)
+	if err != nil {
+		return ending{}, err
+	}
+	if last == nil {
+		start, err := c.start(ctx, m)
+		return ending{Position: start}, err
+	}
+	return last.ending(), nil
+}
+
+// endAfter is endOf when file n is known to be there. It looks at single files in
+// growing steps instead of listing, which takes seconds where there are many.
+func (c *Client) endAfter(ctx context.Context, g uint32, n ltx.TXID) (ending, error) {
+	last, err := onceThere(ctx, func() (*footer, error) { return c.footerOf(ctx, changeRef(g, n)) })
+	if err != nil {
+		return ending{}, err
+	}
+	growing := true
+	for step := ltx.TXID(1); step > 0; {
+		next, err := c.footerOf(ctx, changeRef(g, ltx.TXID(last.TXID)+step))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			growing = false
+		case err != nil:
+			return ending{}, err
+		default:
+			last = next
+		}
+		if growing {
+			step *= 2
+		} else {
+			step /= 2
+		}
+	}
+	return last.ending(), nil
 }
 
 // lastChange returns the footer of a generation's newest change file, nil when it has

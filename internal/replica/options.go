@@ -19,6 +19,16 @@ type Options struct {
 	// 0 is 64 MiB.
 	SnapshotShare float64
 	SnapshotTail  int64
+	// TakeOver ends another node's generation where this directory was restored from it.
+	// Without it such a start is refused (ErrOccupied).
+	TakeOver bool
+	// LeaseTTL is for how long a lease says that this server lives; it is renewed three
+	// times in that time, also when nothing happens. 0 is no lease and no such requests.
+	LeaseTTL time.Duration
+	// OnLeaseLost is called when the lease could not be renewed for LeaseTTL, with the
+	// reason, and OnLeaseBack when it could again. They must not block. nil is nothing.
+	OnLeaseLost func(reason error)
+	OnLeaseBack func()
 	// SpoolDir is where files are put together, a snapshot as large as the compressed
 	// database; "" is the system's temporary directory, which may be in memory.
 	SpoolDir string
@@ -41,6 +51,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SnapshotTail == 0 {
 		o.SnapshotTail = 64 << 20
+	}
+	if o.OnLeaseLost == nil {
+		o.OnLeaseLost = func(error) {}
+	}
+	if o.OnLeaseBack == nil {
+		o.OnLeaseBack = func() {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,14 +17,20 @@ import (
 
 // Open compares the replica with the database and decides how to go on:
 //
-//	replica                                        directory                        then
-//	empty                                          any                              it opens generation 1
-//	newest generation is this node's               has the replica's last commit    it goes on with the next file
-//	                                               lacks it                         ErrReplicaAhead
-//	                                               has another commit of that LSN   ErrDiverged
-//	newest generation is another node's            once owned an older one          ErrFenced
-//	                                               was restored from this replica   it seals that one and opens the next
-//	                                               anything else                    ErrForeign
+//	replica                           directory                            then
+//	empty                             any                                  it opens generation 1
+//	newest generation is this node's  has the replica's last commit        it goes on with the next file
+//	                                  lacks it                             ErrReplicaAhead
+//	                                  has another commit of that LSN       ErrDiverged
+//	newest generation is another's    once owned an older one              ErrFenced
+//	and not sealed                    restored from it, TakeOver           it seals that one and opens the next
+//	                                  restored from it                     ErrOccupied
+//	and sealed                        restored from it                     it opens the next
+//	                                  lacks what came after the restore    ErrBehind
+//	                                  anything else                        ErrForeign
+//
+// A directory that was restored to an earlier moment on purpose (store.Origin.Past) may
+// leave commits behind: they stay in the sealed generation.
 //
 // Nothing is guessed: each refusal says where both stand and what to do. Other errors
 // mean that the replica can't be reached, written or read; Open may be called again.
@@ -51,7 +56,7 @@ func (r *Replicator) Open(ctx context.Context) error {
 
 // final reports whether trying Open or Sync again is of no use before somebody has acted.
 func final(err error) bool {
-	for _, reason := range []error{ErrFenced, ErrForeign, ErrReplicaAhead, ErrDiverged, ErrCorrupt} {
+	for _, reason := range []error{ErrFenced, ErrForeign, ErrReplicaAhead, ErrDiverged, ErrCorrupt, ErrOccupied, ErrBehind} {
 		if errors.Is(err, reason) {
 			return true
 		}
@@ -91,7 +96,7 @@ func (r *Replicator) reconcile(ctx context.Context, all []Manifest) (Position, s
 	if slices.ContainsFunc(all, func(m Manifest) bool { return m.Node == r.node }) {
 		return Position{}, snapshotMark{}, fencedBy(r.client, newest.Node, newest.Generation)
 	}
-	return r.promote(ctx, newest)
+	return r.succeed(ctx, all)
 }
 
 // resume goes on with this node's own generation.
@@ -118,24 +123,23 @@ func (r *Replicator) resume(ctx context.Context, m Manifest) (Position, snapshot
 	return pos, mark, err
 }
 
-// start is the position at which a generation without files begins.
-func (c *Client) start(ctx context.Context, m Manifest) (Position, error) {
-	if m.Parent == 0 {
-		return Position{Generation: m.Generation}, nil
-	}
-	fork, err := c.footerAt(ctx, m.Parent, ltx.TXID(m.ForkTXID))
-	if err != nil {
-		return Position{}, fmt.Errorf("replica: reading where generation %d began: %w", m.Generation, err)
-	}
-	return Position{Generation: m.Generation, LSN: fork.LSNMax, Chain: fork.Chain, Time: fork.time()}, nil
-}
-
-// footerAt reads the footer of the change file or, where that is gone, the snapshot
-// that ends at a number.
+// footerAt reads the footer of the change file or, where that is gone, of a merged file
+// or snapshot that ends at a number. The error is fs.ErrNotExist when none does.
 func (c *Client) footerAt(ctx context.Context, g uint32, n ltx.TXID) (*footer, error) {
 	f, err := c.footerOf(ctx, changeRef(g, n))
-	if errors.Is(err, fs.ErrNotExist) {
-		return c.footerOf(ctx, fileRef{generation: g, level: levelSnapshot, min: 1, max: n})
+	for _, level := range []int{1, 2, 3, levelSnapshot} {
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+		files, failed := c.list(ctx, generationPath(g), level)
+		if failed != nil {
+			return nil, failed
+		}
+		for _, info := range files {
+			if info.MaxTXID == n {
+				f, err = c.footerOf(ctx, fileRef{g, level, info.MinTXID, n, info.Size})
+			}
+		}
 	}
 	return f, err
 }
@@ -206,100 +210,85 @@ func firstGap(files []*ltx.FileInfo, next ltx.TXID) ltx.TXID {
 	return 0
 }
 
-// promote takes over a replica that this directory was restored from: it ends the
-// newest generation with a tombstone, so that its owner can't write any more, and opens
-// the next one, which goes on from where the restore ended.
-func (r *Replicator) promote(ctx context.Context, newest Manifest) (Position, snapshotMark, error) {
-	origin := r.db.Node().Origin
-	fork, err := r.fork(ctx, origin, newest)
+// succeed goes on from a replica whose newest generation is another node's.
+func (r *Replicator) succeed(ctx context.Context, all []Manifest) (Position, snapshotMark, error) {
+	newest := all[len(all)-1]
+	fork, err := r.fork(ctx, all)
 	if err != nil {
 		return Position{}, snapshotMark{}, err
 	}
-	sealed, err := r.seal(ctx, newest)
+	end, err := r.client.endOf(ctx, newest)
+	if err == nil && end.sealed == nil && !r.opts.TakeOver {
+		err = r.client.occupied(ctx, newest, end)
+	}
+	if err == nil {
+		err = r.leavesNothing(fork, end)
+	}
+	h := heir{r.client, r.node, r.opts.Clock, r.opts.Logger}
+	if err == nil && end.sealed == nil {
+		if end, err = h.seal(ctx, newest); err == nil {
+			err = r.leavesNothing(fork, end) // what its owner has written meanwhile
+		}
+	}
 	if err != nil {
 		return Position{}, snapshotMark{}, err
 	}
-	if sealed.LSN > fork.LSNMax {
-		r.opts.Logger.Warn("the replica has commits after the point of the restore; they stay in the sealed generation",
-			"sealed", newest.Generation, "commits", sealed.LSN-fork.LSNMax)
-	}
-	m := Manifest{
-		Generation: newest.Generation + 1, Parent: fork.Generation, ForkTXID: fork.TXID,
-		Node: r.node, CreatedAt: r.opts.Clock().UTC(),
-	}
-	if err := r.client.createManifest(ctx, m); err != nil {
+	m, err := h.open(ctx, newest.Generation+1, fork)
+	if err != nil {
 		return Position{}, snapshotMark{}, err
 	}
-	r.opts.Logger.Info("sealed the old generation and opened a new one", "sealed", newest.Generation, "opened", m.Generation)
-	return Position{Generation: m.Generation, LSN: fork.LSNMax, Chain: fork.Chain, Time: fork.time()}, snapshotMark{time: m.CreatedAt}, nil
+	pos, err := r.client.start(ctx, m)
+	return pos, snapshotMark{time: m.CreatedAt}, err
 }
 
-// fork finds the file that the directory was restored up to, or ErrForeign.
-func (r *Replicator) fork(ctx context.Context, origin *store.Origin, newest Manifest) (*footer, error) {
+// fork finds the point of the replica's history that this directory was restored from,
+// or ErrForeign. When it was restored from another replica of the same server, whose
+// files are cut elsewhere, it is a point of no generation: the next one begins with
+// everything.
+func (r *Replicator) fork(ctx context.Context, all []Manifest) (Position, error) {
+	origin, newest := r.db.Node().Origin, all[len(all)-1]
 	foreign := market.Errorf(market.Conflict, "The replica %s belongs to another server (node %s), and this data directory was not restored from it. "+
 		"Start with a replica at an empty path, or run souk restore into a new directory to go on from this one.", r.client, newest.Node).Because(ErrForeign)
-	if origin == nil || origin.Generation == 0 || origin.Generation > newest.Generation {
-		return nil, foreign
+	if origin == nil {
+		return Position{}, foreign
 	}
-	f, err := r.client.footerAt(ctx, origin.Generation, ltx.TXID(origin.TXID))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, foreign
+	if g := origin.Generation; g > 0 && int(g) <= len(all) {
+		f, err := r.client.footerAt(ctx, g, ltx.TXID(origin.TXID))
+		if err == nil && f.LSNMax == origin.LSN && f.Chain == origin.Chain {
+			return f.ending().Position, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Position{}, err
+		}
 	}
-	if err != nil {
-		return nil, err
+	if origin.Node == "" || newest.Node != origin.Node {
+		return Position{}, foreign
 	}
-	if f.LSNMax != origin.LSN || f.Chain != origin.Chain {
-		return nil, foreign
-	}
-	return f, nil
-}
-
-// sealAttempts bounds the chase after a primary that goes on writing. It writes one
-// file a second; an attempt takes a round trip or two.
-const sealAttempts = 1000
-
-// seal creates the generation's next file as a tombstone, and returns where the
-// generation ended. It doesn't matter who seals: the next manifest decides who goes on.
-func (r *Replicator) seal(ctx context.Context, m Manifest) (Position, error) {
-	last, _, err := r.client.lastChange(ctx, m.Generation)
+	end, err := r.client.endOf(ctx, newest)
 	if err != nil {
 		return Position{}, err
 	}
-	end := Position{Generation: m.Generation}
-	if last == nil {
-		if end, err = r.client.start(ctx, m); err != nil {
-			return Position{}, err
-		}
+	if end.LSN == origin.LSN && end.Chain == origin.Chain {
+		return end.Position, nil
 	}
-	for range sealAttempts {
-		if last != nil {
-			if end = last.position(); last.Seal != nil {
-				return end, nil
-			}
-		}
-		err := r.writeTombstone(ctx, end, m.Generation+1)
-		if !errors.Is(err, ErrExists) {
-			return end, err
-		}
-		last, err = onceThere(ctx, func() (*footer, error) { return r.client.footerOf(ctx, changeRef(m.Generation, end.TXID+1)) })
-		if err != nil {
-			return Position{}, err
-		}
-	}
-	return Position{}, market.Errorf(market.Unavailable, "The replica %s can't be sealed: its server writes faster than this one can follow. Stop that server.", r.client)
+	return Position{LSN: origin.LSN, Chain: origin.Chain}, nil
 }
 
-func (r *Replicator) writeTombstone(ctx context.Context, end Position, next uint32) error {
-	f := &footer{
-		Generation: end.Generation, TXID: uint64(end.TXID) + 1,
-		LSNMin: end.LSN + 1, LSNMax: end.LSN, PrevChain: end.Chain, Chain: end.Chain,
-		Node: r.node, Schema: store.SchemaVersion,
-		Time: max(r.opts.Clock().UnixMilli(), end.Time.UnixMilli()+1),
-		Seal: &seal{Node: r.node, Generation: next},
+// leavesNothing refuses to go on from a point behind which the replica has commits,
+// unless the directory was restored to an earlier moment on purpose. They would be
+// missing in the newest history, though some may have been promised to be safe.
+func (r *Replicator) leavesNothing(from Position, end ending) error {
+	switch {
+	case from.LSN == end.LSN && from.Chain == end.Chain:
+		return nil
+	case from.Generation == 0 && from.LSN > end.LSN: // this replica was behind the one that was restored
+		return nil
+	case r.db.Node().Origin.Past:
+		r.opts.Logger.Warn("the replica has commits after the moment of the restore; they stay in the sealed generation",
+			"generation", end.Generation, "restored", uint64(from.LSN), "last", uint64(end.LSN))
+		return nil
 	}
-	body, err := encodeTombstone(f)
-	if err != nil {
-		return err
-	}
-	return r.client.createChange(ctx, f, bytes.NewReader(body), int64(len(body)))
+	return market.Errorf(market.Conflict, "The replica %s goes on to commit %d, and this data directory was restored up to commit %d and lacks the rest. "+
+		"Run souk promote with this directory, which catches up first, or souk restore into a new one. "+
+		"To go on from an earlier moment on purpose, restore to it by name (--at).", r.client, end.LSN, from.LSN).Because(ErrBehind)
 }

@@ -33,8 +33,9 @@ type Replicator struct {
 	node   market.NodeID
 
 	shipping chan struct{} // holds one token: whoever has it may write change files
-	// mirrored is owned by the holder of the token.
+	// Owned by the holder of the token.
 	mirrored map[blob.Sum]bool // blobs known to be in the replica, since the last file
+	courtesy courtesy
 
 	snapshotting chan struct{} // holds one token: whoever has it may take a snapshot
 	// newest and sentSegments are owned by the holder of that token.
@@ -117,6 +118,8 @@ func (r *Replicator) Err() error {
 // after errors, and returns early only when it is refused as Open says, or fenced: an
 // error that a person has to act on, while the marketplace can go on selling.
 func (r *Replicator) Run(ctx context.Context) error {
+	stopLease := r.startLease(ctx)
+	defer stopLease()
 	if !r.isOpen() {
 		if err := r.openEventually(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -380,6 +383,8 @@ func (r *Replicator) outcome(err error) error {
 		r.asked = false
 	case errors.Is(err, ErrFenced) && r.fenced == nil:
 		r.fenced = err
+		r.asked = true // so that the loop ends though nothing is due
+		r.signal()
 		close(r.moved) // whoever waits learns of it
 		r.moved = make(chan struct{})
 	}

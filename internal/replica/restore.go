@@ -60,7 +60,7 @@ func Restore(ctx context.Context, from []*Client, dir string, t Target, o Restor
 		if err := w.clear(); err != nil {
 			return Report{}, err
 		}
-		b := &builder{client: c, place: w, opts: o, blobs: map[string]blob.Sum{}}
+		b := &builder{client: c, place: w, opts: o, past: t.past(), blobs: map[string]blob.Sum{}}
 		for _, name := range damaged {
 			b.report.Healed = append(b.report.Healed, Healing{Name: name, Reason: "it is damaged", By: "an older snapshot"})
 		}
@@ -171,6 +171,7 @@ type builder struct {
 	last   *footer             // of the file applied last; nil before the first
 	blobs  map[string]blob.Sum // what the records so far name, by their keys
 	folded folding
+	past   bool // the target is an earlier moment
 	report Report
 	total  int // files and blobs, as far as known
 	done   int
@@ -212,7 +213,7 @@ func (b *builder) finish() error {
 	b.report.Age = now.Sub(f.time())
 	return b.target.Finish(store.Head{
 		LSN: f.LSNMax, Chain: f.Chain, Time: time.UnixMilli(f.Committed).UTC(),
-		Origin: store.Origin{Generation: f.Generation, TXID: f.TXID, LSN: f.LSNMax, Chain: f.Chain, Restored: now},
+		Origin: store.Origin{Generation: f.Generation, TXID: f.TXID, LSN: f.LSNMax, Chain: f.Chain, Restored: now, Node: f.Node, Past: b.past},
 	})
 }
 

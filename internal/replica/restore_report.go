@@ -17,6 +17,9 @@ type Target struct {
 	Time       time.Time // what had been shipped by then
 }
 
+// past reports whether an earlier moment is asked for than the newest of the newest generation.
+func (t Target) past() bool { return t != Target{} }
+
 // RestoreOptions of Restore. The zero value is right.
 type RestoreOptions struct {
 	Logger *slog.Logger     // nil discards

@@ -197,7 +197,7 @@ func testForkInThePast(t *testing.T, p *place) {
 	last := mustSync(t, r)
 
 	heir, _ := p.restore(Target{TXID: 1})
-	heirR := heir.replicate(p.client())
+	heirR := heir.takeOver(p.client())
 	if heir.digest() != kept {
 		t.Error("the restore to file 1 differs")
 	}
@@ -232,7 +232,7 @@ func testGenerations(t *testing.T, p *place) {
 		}
 		n.close()
 		n = next
-		r = n.replicate(p.client())
+		r = n.takeOver(p.client())
 	}
 	got, rep := p.restore(Target{Time: first.Time})
 	if got.db.LastLSN() != 2 || rep.Generation != 1 {

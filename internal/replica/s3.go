@@ -16,9 +16,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -43,6 +45,8 @@ type s3Transport struct {
 	rawURL string
 	base   *s3.ReplicaClient // read for its settings only
 	log    *slog.Logger
+
+	skew atomic.Int64 // nanoseconds; see clockSkew
 
 	mu      sync.Mutex
 	clients map[string]*s3.ReplicaClient // by the path under the root; guarded by mu
@@ -196,6 +200,16 @@ func (t *s3Transport) client(ctx context.Context) (*awss3.Client, error) {
 // object. 409 says that another create of it is under way: an error like any other,
 // after which the caller asks again.
 func (t *s3Transport) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
+	return t.write(ctx, key, body, at, aws.String("*"))
+}
+
+// overwrite is a PutObject without a condition.
+func (t *s3Transport) overwrite(ctx context.Context, key string, body io.ReadSeeker) error {
+	return t.write(ctx, key, body, time.Now(), nil)
+}
+
+// write is a PutObject, with a condition or without.
+func (t *s3Transport) write(ctx context.Context, key string, body io.ReadSeeker, at time.Time, ifNoneMatch *string) error {
 	client, err := t.client(ctx)
 	if err != nil {
 		return err
@@ -209,21 +223,36 @@ func (t *s3Transport) create(ctx context.Context, key string, body io.ReadSeeker
 	}
 	in := &awss3.PutObjectInput{
 		Bucket: aws.String(t.base.Bucket), Key: aws.String(t.key(key)),
-		Body: body, ContentLength: aws.Int64(size), IfNoneMatch: aws.String("*"),
+		Body: body, ContentLength: aws.Int64(size), IfNoneMatch: ifNoneMatch,
 		StorageClass: types.StorageClass(t.base.StorageClass),
 		Metadata:     map[string]string{s3.MetadataKeyTimestamp: at.UTC().Format(time.RFC3339Nano)},
 	}
 	if t.base.SSEKMSKeyID != "" {
 		in.ServerSideEncryption, in.SSEKMSKeyId = types.ServerSideEncryptionAwsKms, aws.String(t.base.SSEKMSKeyID)
 	}
-	_, err = client.PutObject(ctx, in)
+	out, err := client.PutObject(ctx, in)
 	if answered(err, http.StatusPreconditionFailed) {
 		return ErrExists
 	}
 	if err != nil {
 		return fmt.Errorf("replica: writing %s: %w", t.where(key), err)
 	}
+	if server, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
+		here, _ := awsmiddleware.GetResponseAt(out.ResultMetadata)
+		t.skew.Store(int64(here.Sub(server)))
+	}
 	return nil
+}
+
+// clockSkew is by how much at least this machine's clock is ahead of the server's
+// (negative: behind), by the Date header of the last write's answer, which has whole
+// seconds.
+func (t *s3Transport) clockSkew() time.Duration {
+	skew := time.Duration(t.skew.Load())
+	if skew > 0 {
+		return max(skew-time.Second, 0)
+	}
+	return skew
 }
 
 // answered reports whether an error is a server's answer with an HTTP status.

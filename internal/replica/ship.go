@@ -22,6 +22,9 @@ var replicatedFrom, replicatedTo = []byte{0x01}, []byte{0x02}
 // A file always reaches to the snapshot that its values are read from: only then is a
 // restore to its end free of halves of later commits.
 func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
+	if err := r.giveWay(ctx); err != nil {
+		return err
+	}
 	w, err := newFileWriter(r.opts.SpoolDir)
 	if err != nil {
 		return err
