@@ -245,7 +245,7 @@ func (h *house) replicas() ([]*replica.Replicator, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, replica.New(h.db, h.blobs, client, replica.Options{TakeOver: true, Interval: r.Interval, SnapshotEvery: r.SnapshotEvery, SpoolDir: filepath.Join(h.cfg.Data, "spool"), Logger: h.log}))
+		all = append(all, replica.New(h.db, h.blobs, client, replica.Options{TakeOver: true, DataDir: h.cfg.Data, Interval: r.Interval, SnapshotEvery: r.SnapshotEvery, SpoolDir: filepath.Join(h.cfg.Data, "spool"), Logger: h.log}))
 	}
 	return all, nil
 }

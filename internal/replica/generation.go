@@ -138,7 +138,7 @@ func (c *Client) createManifest(ctx context.Context, m Manifest) error {
 		return err
 	}
 	if there.Node != m.Node { // an equal one is our own, whose answer was lost
-		return fencedBy(c, there.Node, m.Generation)
+		return fencedBy(c, there.Node, m.Generation, "")
 	}
 	return nil
 }
@@ -160,10 +160,11 @@ func onceThere[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
-// fencedBy is the refusal that names who has taken over.
-func fencedBy(c *Client, node market.NodeID, g uint32) error {
-	return market.Errorf(market.Conflict, "The replica %s has been taken over by node %s (generation %d), so this server doesn't write to it any more. "+
-		"If the other server is the right one, stop this one. If this one is, give it a replica of its own at an empty path.", c, node, g).Because(ErrFenced)
+// fencedBy is the refusal that names who has taken over. lost is a sentence about what
+// only this directory has, which begins with a space; "" is none.
+func fencedBy(c *Client, node market.NodeID, g uint32, lost string) error {
+	return market.Errorf(market.Conflict, "The replica %s has been taken over by node %s (generation %d), so this server doesn't write to it any more.%s "+
+		"If the other server is the right one, stop this one. If this one is, give it a replica of its own at an empty path.", c, node, g, lost).Because(ErrFenced)
 }
 
 // span is the part of a generation that belongs to a history.

@@ -128,7 +128,7 @@ func (r *Replicator) renew(ctx context.Context, good time.Time) error {
 	pos := r.Position()
 	next, err := r.client.footerOf(ctx, changeRef(pos.Generation, pos.TXID+1))
 	if err == nil && next.Seal != nil {
-		return r.outcome(fencedBy(r.client, next.Seal.Node, next.Seal.Generation))
+		return r.outcome(r.replaced(ctx, next.Seal.Node, next.Seal.Generation, next.LSNMax))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -29,6 +29,9 @@ type Options struct {
 	// reason, and OnLeaseBack when it could again. They must not block. nil is nothing.
 	OnLeaseLost func(reason error)
 	OnLeaseBack func()
+	// DataDir is where the commits that only this directory has are listed when the replica
+	// has gone on without it; "" lists them nowhere.
+	DataDir string
 	// SpoolDir is where files are put together, a snapshot as large as the compressed
 	// database; "" is the system's temporary directory, which may be in memory.
 	SpoolDir string

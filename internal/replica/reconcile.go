@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/superfly/ltx"
@@ -93,8 +92,8 @@ func (r *Replicator) reconcile(ctx context.Context, all []Manifest) (Position, s
 	if newest.Node == r.node {
 		return r.resume(ctx, newest)
 	}
-	if slices.ContainsFunc(all, func(m Manifest) bool { return m.Node == r.node }) {
-		return Position{}, snapshotMark{}, fencedBy(r.client, newest.Node, newest.Generation)
+	if err := r.replacedBy(ctx, all); err != nil {
+		return Position{}, snapshotMark{}, err
 	}
 	return r.succeed(ctx, all)
 }
@@ -112,11 +111,15 @@ func (r *Replicator) resume(ctx context.Context, m Manifest) (Position, snapshot
 			return Position{}, snapshotMark{}, err
 		}
 	case last.Seal != nil:
-		return Position{}, snapshotMark{}, fencedBy(r.client, last.Seal.Node, last.Seal.Generation)
+		common, err := r.shared(ctx, m)
+		if err != nil {
+			return Position{}, snapshotMark{}, err
+		}
+		return Position{}, snapshotMark{}, r.replaced(ctx, last.Seal.Node, last.Seal.Generation, common)
 	default:
 		pos = last.position()
 	}
-	if err := r.compare(pos); err != nil {
+	if err := r.compare(ctx, m, pos); err != nil {
 		return Position{}, snapshotMark{}, err
 	}
 	mark, err := r.lastSnapshot(ctx, m, files)
@@ -145,7 +148,7 @@ func (c *Client) footerAt(ctx context.Context, g uint32, n ltx.TXID) (*footer, e
 }
 
 // compare tells whether the directory holds the commit that the replica ends with.
-func (r *Replicator) compare(pos Position) error {
+func (r *Replicator) compare(ctx context.Context, m Manifest, pos Position) error {
 	local := r.db.DurableLSN()
 	if pos.LSN > local {
 		return market.Errorf(market.Conflict, "The replica %s is ahead of this data directory: it holds commits up to %d, the directory up to %d. "+
@@ -160,9 +163,13 @@ func (r *Replicator) compare(pos Position) error {
 		return fmt.Errorf("replica: comparing with the change log: %w", err)
 	}
 	if chain != pos.Chain {
+		common, err := r.shared(ctx, m)
+		if err != nil {
+			return err
+		}
 		return market.Errorf(market.Conflict, "The replica %s and this data directory hold different histories: commit %d is %.8s there and %.8s here. "+
-			"One of them was rolled back and went on. Keep both: start this server with a replica at an empty path, and restore the other to compare.",
-			r.client, pos.LSN, pos.Chain, chain).Because(ErrDiverged)
+			"One of them was rolled back and went on.%s Keep both: start this server with a replica at an empty path, and restore the other to compare.",
+			r.client, pos.LSN, pos.Chain, chain, r.divergence(ctx, common)).Because(ErrDiverged)
 	}
 	return nil
 }

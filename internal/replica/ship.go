@@ -138,7 +138,7 @@ func (r *Replicator) adopt(ctx context.Context, ours *footer) error {
 		return err
 	}
 	if there.Seal != nil {
-		return fencedBy(r.client, there.Seal.Node, there.Seal.Generation)
+		return r.replaced(ctx, there.Seal.Node, there.Seal.Generation, there.LSNMax)
 	}
 	same, err := r.isOurs(there, ours)
 	if err != nil {
