@@ -174,13 +174,15 @@ func (c *checker) checkLog(snap *Snapshot) {
 	var last LSN
 	for ok := it.First(); ok && c.step(); ok = it.Next() {
 		lsn := LSN(tupleUint(it.Key()[len(logPrefix):]))
-		if last != 0 && lsn != last+1 {
-			c.report.problem("The change log jumps from %d to %d.", last, lsn)
+		e, err := parseLogEntry(lsn, it.Value())
+		if err != nil {
+			c.report.problem("%v.", err)
+			e.First = lsn
+		}
+		if last != 0 && e.First != last+1 {
+			c.report.problem("The change log jumps from %d to %d.", last, e.First)
 		}
 		last = lsn
-		if _, err := parseLogEntry(lsn, it.Value()); err != nil {
-			c.report.problem("%v.", err)
-		}
 	}
 	if err := it.Error(); err != nil {
 		c.unreadable("The change log", err)

@@ -186,7 +186,7 @@ func (h *history) observe(world func(store.Change) world) {
 			h.wrong("the change log at %d: %+v, %v", lsn, cs, err)
 			return
 		}
-		c := store.Change{LSN: lsn, Time: cs.Time, Class: cs.Class, Chain: cs.Chain, Keys: cs.Keys}
+		c := store.Change{First: lsn, LSN: lsn, Time: cs.Time, Class: cs.Class, Chain: cs.Chain, Keys: cs.Keys}
 		if n := len(h.known); n > 0 && c.Time.Before(h.known[n-1].Time) {
 			h.wrong("commit %d is of %v, before the last one", lsn, c.Time)
 		}

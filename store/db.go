@@ -33,10 +33,16 @@ type Options struct {
 	// memory and disk may differ from then on. nil logs and exits with status 70.
 	Fatal func(error)
 
+	// Standby opens the directory for Replay alone: it follows a replica, with no commits
+	// of its own. Its data is left as it is, in whatever schema version the replica has it.
+	// To make a primary of it, open it again without Standby.
+	Standby bool
+
 	// Faults makes the store misbehave within its contract, for tests of its callers.
 	Faults *Faults
 
-	logKept LSN // for tests; 0 is the constant
+	logKept LSN         // for tests; 0 is the constant
+	spill   spillLimits // for tests; zero are the constants
 }
 
 // DB is an open database. Its methods may be called from any goroutine.
@@ -51,8 +57,9 @@ type DB struct {
 
 	writable writable
 
-	nodeMu sync.Mutex
-	node   Node
+	nodeMu  sync.Mutex
+	node    Node
+	version uint32 // of the directory; Open alone changes it
 
 	writer chan struct{} // holds one token: whoever has it is the writer
 	turns  atomic.Uint64 // how often the token has been taken
@@ -73,6 +80,8 @@ type DB struct {
 	retained map[string]LSN
 
 	commits, writes atomic.Uint64
+
+	replayMu sync.Mutex // held by Replay: on a standby nothing else commits
 }
 
 // Node identifies one incarnation of a data directory. A restored directory is a new
@@ -113,6 +122,9 @@ func Open(o Options) (*DB, error) {
 	if o.logKept == 0 {
 		o.logKept = logKept
 	}
+	if o.spill == (spillLimits{}) {
+		o.spill = spillLimits{replayInMemory, spilledTable}
+	}
 	if o.Fatal == nil {
 		o.Fatal = func(err error) {
 			o.Logger.Error("a commit may not have reached the disk; stopping so that a restart can recover", "err", err)
@@ -148,6 +160,9 @@ func (db *DB) open() (err error) {
 	if err := manifestNamed(db.engineFS(), dir); err != nil {
 		return err
 	}
+	if err := db.engineFS().RemoveAll(db.engineFS().PathJoin(dir, spillDir)); err != nil {
+		return openError(dir, err)
+	}
 	if err := roomToOpen(db.engineFS(), dir); err != nil {
 		return err
 	}
@@ -167,7 +182,11 @@ func (db *DB) open() (err error) {
 	if err = db.readMeta(dir); err == nil {
 		err = db.readHead()
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case db.opts.Standby:
+		err = db.standBy(dir)
+	default:
 		err = db.migrate(dir)
 	}
 	var told *market.Error
@@ -302,6 +321,16 @@ func (db *DB) Node() Node {
 
 // Unfence ends the caution that follows a restore: jobs may leave the machine again.
 func (db *DB) Unfence() error {
+	return db.changeNode(func(n *Node) { n.Fenced = false })
+}
+
+// SetOrigin records from which point of which replica the directory's history comes, as
+// for a standby that is about to become a primary. It is on disk when this returns nil.
+func (db *DB) SetOrigin(o Origin) error {
+	return db.changeNode(func(n *Node) { n.Origin = &o })
+}
+
+func (db *DB) changeNode(change func(*Node)) error {
 	if err := db.gate.enter(); err != nil {
 		return err
 	}
@@ -309,7 +338,7 @@ func (db *DB) Unfence() error {
 	db.nodeMu.Lock()
 	defer db.nodeMu.Unlock()
 	n := db.node
-	n.Fenced = false
+	change(&n)
 	return db.writeMeta(n)
 }
 

@@ -26,13 +26,17 @@
 // and Update returns after the sync. If a sync fails, the process ends (Options.Fatal),
 // because memory and disk may differ from there on.
 //
+// A standby (Options.Standby) has no commits of its own: Replay brings it the files of a
+// replica, each of them many commits folded together, which readers see as one. Its log has
+// an entry for each file, so that followers work on a standby as they do on a primary.
+//
 // # Keys
 //
 // Texts in keys are length-prefixed (uvarint) and numbers are eight bytes, big-endian.
 //
 //	00 'v'                                   schema version of the directory, four bytes
 //	00 'n'                                   Node, CBOR
-//	00 'l' LSN                               change-log entry (log.go)
+//	00 'l' LSN                               change-log entry (log.go; of a standby span.go)
 //	01 00 'v'                                schema version of the data, four bytes; 00 is the
 //	                                         name of no tenant (schema.go)
 //	01 tenant table 00 key                   record, CBOR

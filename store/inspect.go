@@ -434,11 +434,17 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	for i, k := range c.Keys {
 		keys[i] = k.print(false)
 	}
+	first := c.First
+	if first == c.LSN {
+		first = 0
+	}
 	return json.Marshal(struct {
-		LSN   LSN       `json:"lsn"`
-		Time  time.Time `json:"time"`
-		Class string    `json:"class"`
-		Chain string    `json:"chain"`
-		Keys  []string  `json:"keys"`
-	}{c.LSN, c.Time, c.Class.String(), c.Chain.String(), keys})
+		First    LSN       `json:"first,omitempty"` // of a run of commits
+		LSN      LSN       `json:"lsn"`
+		Time     time.Time `json:"time"`
+		Class    string    `json:"class"`
+		Chain    string    `json:"chain"`
+		Keys     []string  `json:"keys"`
+		Unlisted bool      `json:"unlisted,omitempty"` // any key may have changed
+	}{first, c.LSN, c.Time, c.Class.String(), c.Chain.String(), keys, c.unlisted})
 }

@@ -49,16 +49,25 @@ var ErrLogCut = errors.New("store: the change log no longer reaches back that fa
 
 // Change is one durable commit as followers see it: which keys, not which values. The
 // values are read when they are needed, and may be newer.
+//
+// On a standby one change may stand for a run of commits, those of a replica's file: it
+// has the number, time and chain of the last of them, and the keys of all.
 type Change struct {
+	First LSN // LSN itself, or the first of the run of commits that ends with it
 	LSN   LSN
 	Time  time.Time
 	Class Class
 	Chain Chain
 	Keys  []Key // sorted, each once
 	More  bool  // the next change is already there: a batch may go on
+
+	unlisted bool // any key may have changed; Feed answers ErrLogCut
 }
 
-const logVersion = 1
+const (
+	logVersion  = 1
+	spanVersion = 2 // of entries of a run of commits (span.go)
+)
 
 // appendLogEntry encodes a change-log entry: version, class, Unix milliseconds, chain,
 // number of keys, and each key as the length it shares with the one before, the length
@@ -70,13 +79,17 @@ func appendLogEntry(b []byte, class Class, at time.Time, chain Chain, keys [][]b
 	b = binary.AppendUvarint(b, uint64(len(keys)))
 	var prev []byte
 	for _, k := range keys {
-		shared := sharedPrefix(prev, k)
-		b = binary.AppendUvarint(b, uint64(shared))
-		b = binary.AppendUvarint(b, uint64(len(k)-shared))
-		b = append(b, k[shared:]...)
+		b = appendLogKey(b, prev, k)
 		prev = k
 	}
 	return b
+}
+
+func appendLogKey(b, prev, k []byte) []byte {
+	shared := sharedPrefix(prev, k)
+	b = binary.AppendUvarint(b, uint64(shared))
+	b = binary.AppendUvarint(b, uint64(len(k)-shared))
+	return append(b, k[shared:]...)
 }
 
 func sharedPrefix(a, b []byte) int {
@@ -91,10 +104,11 @@ func parseLogEntry(lsn LSN, b []byte) (c Change, err error) {
 	bad := func() (Change, error) {
 		return Change{}, fmt.Errorf("store: change log entry %d is damaged", lsn)
 	}
-	if len(b) < 3 || b[0] != logVersion {
+	if len(b) < 3 || b[0] != logVersion && b[0] != spanVersion {
 		return bad()
 	}
-	c.LSN, c.Class = lsn, Class(b[1])
+	isSpan := b[0] == spanVersion
+	c.First, c.LSN, c.Class = lsn, lsn, Class(b[1])
 	b = b[2:]
 	ms, w := binary.Varint(b)
 	if w <= 0 || len(b) < w+len(c.Chain) {
@@ -103,6 +117,11 @@ func parseLogEntry(lsn LSN, b []byte) (c Change, err error) {
 	c.Time = time.UnixMilli(ms).UTC()
 	b = b[w:]
 	b = b[copy(c.Chain[:], b):]
+	if isSpan {
+		if b, err = c.parseSpan(b); err != nil {
+			return bad()
+		}
+	}
 	n, w := binary.Uvarint(b)
 	if w <= 0 || n > uint64(len(b)) {
 		return bad()
@@ -219,7 +238,8 @@ func (db *DB) waitFeed(ctx context.Context, lsn LSN) error {
 	return ctx.Err()
 }
 
-// readLog yields the log's entries of (after, upTo]. A gap is an error.
+// readLog yields the log's entries of (after, upTo], where upTo is the end of one. The
+// first may have begun before. A gap is an error.
 func readLog(r pebble.Reader, after, upTo LSN) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		if after >= upTo {
@@ -234,14 +254,17 @@ func readLog(r pebble.Reader, after, upTo LSN) iter.Seq2[Change, error] {
 		want := after + 1
 		for ok := it.First(); ok; ok = it.Next() {
 			lsn := LSN(binary.BigEndian.Uint64(it.Key()[len(logPrefix):]))
-			if lsn != want {
+			c, err := parseLogEntry(lsn, it.Value())
+			if err == nil && c.First > want {
 				break
 			}
-			c, err := parseLogEntry(lsn, it.Value())
+			if err == nil && c.unlisted {
+				c, err = Change{}, ErrLogCut
+			}
 			if !yield(c, err) || err != nil {
 				return
 			}
-			want++
+			want = lsn + 1
 		}
 		switch err := it.Error(); {
 		case err != nil:
@@ -254,7 +277,8 @@ func readLog(r pebble.Reader, after, upTo LSN) iter.Seq2[Change, error] {
 	}
 }
 
-// ChainAt returns the chain hash at an LSN, ErrLogCut when the log doesn't have it.
+// ChainAt returns the chain hash at an LSN, ErrLogCut when the log doesn't have it: it was
+// cut, or commits of a standby were replayed together and this is none of their ends.
 func (db *DB) ChainAt(lsn LSN) (Chain, error) {
 	if lsn == 0 {
 		return Chain{}, nil

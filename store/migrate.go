@@ -49,7 +49,7 @@ func (db *DB) migrate(dir string) error {
 			return migrationError(dir, SchemaVersion, err)
 		}
 	}
-	if err := db.raiseDirectory(dir); err != nil {
+	if err := db.raiseDirectory(dir, SchemaVersion); err != nil {
 		return err
 	}
 	for ; at < SchemaVersion; at++ {

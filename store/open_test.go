@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -33,10 +32,10 @@ func wantSentence(t *testing.T, err error, kind market.Kind, words ...string) {
 func TestNewerSchemaIsRefused(t *testing.T) {
 	disk := newDisk(t)
 	db := disk.open()
-	rawSet(t, db, keySchema, binary.BigEndian.AppendUint32(nil, SchemaVersion+1))
+	rawSet(t, db, keySchema, versionBytes(standbyVersion+1))
 	disk.close(db)
 	_, err := Open(disk.opts)
-	wantSentence(t, err, market.Conflict, "db", "schema version 3", "knows version 2", "newer souk")
+	wantSentence(t, err, market.Conflict, "db", "schema version 4", "knows version 3", "newer souk")
 }
 
 func TestDamagedSchemaIsRefused(t *testing.T) {

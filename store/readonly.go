@@ -43,7 +43,12 @@ func (db *DB) ReadOnly() error {
 }
 
 // readOnly is ReadOnly for who holds writable.mu.
-func (db *DB) readOnly() error { return db.writable.reason }
+func (db *DB) readOnly() error {
+	if db.writable.reason == nil && db.opts.Standby {
+		return ErrStandby
+	}
+	return db.writable.reason
+}
 
 // confirmed is the last word on a commit that is on disk: its acknowledgement, unless
 // writing has been stopped meanwhile.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -23,6 +22,12 @@ import (
 // TestRecordSamples -record N), raise SchemaVersion, and add a migration (migrate.go).
 const SchemaVersion = 2
 
+// standbyVersion is the version of a directory that has been a standby's: its change log
+// may have entries of several commits (span.go), which binaries that know only version 2
+// can't read. The data in it is of its own version, which is never this one: after
+// schema version 2 comes 4, with migrations[1] doing nothing.
+const standbyVersion = 3
+
 // keyDataVersion holds the data's version, four bytes. It is a key of the tenant without
 // a name, which checkTenant refuses to everybody.
 var keyDataVersion = []byte{spaceTenant, 0, 'v'}
@@ -42,7 +47,7 @@ func (db *DB) readMeta(dir string) error {
 	if v == nil {
 		return db.initialize(dir)
 	}
-	if _, err := knownVersion(v, dir); err != nil {
+	if db.version, err = knownVersion(v, dir, max(SchemaVersion, standbyVersion)); err != nil {
 		return err
 	}
 	v, err = db.engineValue(keyNode)
@@ -52,16 +57,16 @@ func (db *DB) readMeta(dir string) error {
 	return decode(v, &db.node)
 }
 
-// knownVersion reads a version, and refuses one that this binary doesn't know.
-func knownVersion(v []byte, dir string) (uint32, error) {
+// knownVersion reads a version, and refuses one beyond the newest that this binary knows.
+func knownVersion(v []byte, dir string, newest uint32) (uint32, error) {
 	if len(v) != 4 || binary.BigEndian.Uint32(v) == 0 {
 		return 0, market.Errorf(market.Internal, "The database in %s is damaged. Keep the directory aside and run souk restore from the replica.", dir).
 			Because(fmt.Errorf("store: the schema version is damaged (%x)", v))
 	}
 	got := binary.BigEndian.Uint32(v)
-	if got > SchemaVersion {
+	if got > newest {
 		return 0, market.Errorf(market.Conflict, "The data in %s has schema version %d, and this souk knows version %d. Use a newer souk for it.",
-			dir, got, SchemaVersion)
+			dir, got, newest)
 	}
 	return got, nil
 }
@@ -75,20 +80,20 @@ func storedDataVersion(from pebble.Reader, dir string, last LSN) (uint32, error)
 	case err != nil:
 		return 0, err
 	case v != nil:
-		return knownVersion(v, dir)
+		return knownVersion(v, dir, SchemaVersion)
 	case last > 0:
 		return 1, nil
 	}
 	return SchemaVersion, nil
 }
 
-// raiseDirectory makes the directory's version this binary's.
-func (db *DB) raiseDirectory(dir string) error {
-	v, err := db.engineValue(keySchema)
-	if err != nil || bytes.Equal(v, versionBytes(SchemaVersion)) {
-		return err
+// raiseDirectory makes the directory's version at least to.
+func (db *DB) raiseDirectory(dir string, to uint32) error {
+	if db.version >= to {
+		return nil
 	}
-	db.opts.Logger.Info("older versions of souk can't open the data directory any more", "dir", dir, "version", SchemaVersion)
+	db.opts.Logger.Info("older versions of souk can't open the data directory any more", "dir", dir, "version", to)
+	db.version = to
 	return db.writeMeta(db.node)
 }
 
@@ -106,6 +111,7 @@ func (db *DB) initialize(dir string) error {
 	if !empty {
 		return market.Errorf(market.Conflict, "The data in %s is from a restore that was not finished. Restore again into a new directory.", dir)
 	}
+	db.version = SchemaVersion
 	return db.writeMeta(Node{ID: market.NewNodeID(db.opts.Clock()), Created: db.opts.Clock().UTC()})
 }
 
@@ -113,7 +119,7 @@ func (db *DB) initialize(dir string) error {
 func (db *DB) writeMeta(n Node) error {
 	b := db.engine.NewBatch()
 	defer b.Close()
-	if err := setMeta(b, n, SchemaVersion); err != nil {
+	if err := setMeta(b, n, db.version); err != nil {
 		return err
 	}
 	if err := b.Commit(pebble.Sync); err != nil {

@@ -60,19 +60,22 @@ type ChangeSet struct {
 }
 
 // Changes folds the commits after an LSN up to the snapshot's, at most maxCommits of
-// them. Values are read with Value: they are those of the snapshot, so a ChangeSet that
+// them, or a few more where a standby has replayed several together. Values are read with Value: they are those of the snapshot, so a ChangeSet that
 // stops before the snapshot's LSN carries newer values of keys that change again later,
 // which is harmless to whoever applies all ChangeSets in order. ErrLogCut as in Feed.
 func (s *Snapshot) Changes(after LSN, maxCommits int) (*ChangeSet, error) {
 	upTo := min(s.lsn, after+LSN(maxCommits))
 	cs := &ChangeSet{Min: after + 1, Max: after, Class: Ephemeral}
-	for c, err := range readLog(s.snap, after, upTo) {
+	for c, err := range readLog(s.snap, after, s.lsn) {
 		if err != nil {
 			return nil, err
 		}
 		cs.Max, cs.Chain, cs.Time = c.LSN, c.Chain, c.Time
 		cs.Class = min(cs.Class, c.Class)
 		cs.Keys = append(cs.Keys, c.Keys...)
+		if cs.Max >= upTo {
+			break
+		}
 	}
 	slices.SortFunc(cs.Keys, func(a, b Key) int { return bytes.Compare(a, b) })
 	cs.Keys = slices.CompactFunc(cs.Keys, func(a, b Key) bool { return bytes.Equal(a, b) })
