@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/souk-market/souk/internal/market"
@@ -25,6 +26,26 @@ func (db *DB) NamesBlob(ctx context.Context, sha256 string) (bool, error) {
 	}
 	defer snap.Close()
 	return namesBlob(snap.snap, sha256)
+}
+
+// Blobs yields the records of blobs of all tenants as far as the restore has got. Two
+// tenants may name one blob.
+func (r *Restore) Blobs() iter.Seq2[market.Blob, error] {
+	return func(yield func(market.Blob, error) bool) {
+		tenants, err := tenantsIn(r.engine)
+		if err != nil {
+			yield(market.Blob{}, err)
+			return
+		}
+		for _, t := range tenants {
+			tx := &ReadTx{reader{from: r.engine, prefix: tenantPrefix(t), tenant: t}}
+			for rec, err := range Blobs.All(tx, "") {
+				if !yield(rec, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
 }
 
 func namesBlob(from pebble.Reader, sha256 string) (bool, error) {

@@ -33,7 +33,27 @@ type folding struct {
 // nothing lay below them. Snapshots have none.
 func (f *footer) weakDeletions() bool { return f.Schema < 2 && !f.Snapshot }
 
-// fold takes one key of a small file in; it is a visitor.
+// foldIn takes in a small file, as a whole or not at all: its tables are verified first.
+func (b *builder) foldIn(ctx context.Context, cf *changeFile) error {
+	for i := range cf.Tables {
+		if err := cf.read(i, func(_, _ []byte, _ bool) error { return nil }); err != nil {
+			return err
+		}
+	}
+	for i := range cf.Tables {
+		if err := cf.read(i, b.fold); err != nil {
+			return err
+		}
+		if b.folded.size >= foldLimit {
+			if err := b.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fold takes in one key of a small file; it is a visitor.
 func (b *builder) fold(key, value []byte, deleted bool) error {
 	if b.folded.values == nil {
 		b.folded.values = map[string][]byte{}
@@ -44,7 +64,7 @@ func (b *builder) fold(key, value []byte, deleted bool) error {
 		b.folded.values[string(key)] = append(make([]byte, 0, len(value)), value...)
 	}
 	b.folded.size += len(key) + len(value)
-	return b.noteBlob(key, value, deleted)
+	return nil
 }
 
 // flush brings what was folded into the database.
@@ -57,7 +77,7 @@ func (b *builder) flush(ctx context.Context) error {
 		return err
 	}
 	b.folded = folding{}
-	return b.ingest(ctx, path)
+	return b.target.Ingest(ctx, path)
 }
 
 // writeTable writes a synced table.

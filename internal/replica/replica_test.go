@@ -191,9 +191,16 @@ func (p *place) refuse(target Target, want error, naming string) {
 	if !errors.Is(err, want) || !strings.Contains(err.Error(), naming) {
 		p.t.Errorf("restoring: got %v, want %v that names %s", err, want, naming)
 	}
-	for _, left := range []string{dir, dir + ".restoring"} {
-		if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
-			p.t.Errorf("%s was left behind (%v)", left, err)
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		p.t.Errorf("%s was left behind (%v)", dir, err)
+	}
+	left, err := os.ReadDir(dir + ".restoring") // what was verified, for the next attempt
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.t.Error(err)
+	}
+	for _, e := range left {
+		if e.Name() != blobsDir && e.Name() != segmentsDir && e.Name() != lockFile {
+			p.t.Errorf("%s was left behind in %s.restoring", e.Name(), dir)
 		}
 	}
 }

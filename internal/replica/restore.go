@@ -4,491 +4,222 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
+	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
 )
 
-// Names in a data directory.
-const (
-	storeDir = "store"
-	blobsDir = "blobs"
-)
-
-// Restore makes a data directory from a replica: dir/store and dir/blobs. dir must be
+// Restore makes a data directory from replicas: dir/store and dir/blobs. dir must be
 // absent or empty. Everything is built in dir.restoring, verified, synced, and renamed
-// at the end, so dir appears whole or not at all; what an interrupted restore left
-// there is removed first. The new directory is a node of its own, fenced until the
-// operator has looked at it. The caller runs the store's Check on it.
+// at the end, so dir appears whole or not at all. What a restore that was interrupted or
+// failed has verified there is used again. The new directory is a node of its own,
+// fenced until the operator has looked at it. The caller runs the store's Check on it.
+//
+// Several replicas of one marketplace may be given. The one that holds most up to the
+// target is restored, the first of equal ones; where an object of it is damaged or
+// missing, coarser or finer files stand in, then the other replicas, then an older
+// snapshot, and the Report names it. Numbers of files are each replica's own, so replicas
+// are joined by LSN; see restore_join.go for what shows that they hold one history.
 //
 // Errors: NotFound when there is nothing for the target or a file is missing (ErrGap,
-// named), ErrCorrupt (a *CorruptError that names the file), Conflict when dir isn't
-// empty or is being restored by somebody else.
-func Restore(ctx context.Context, from []*Client, dir string, t Target, o RestoreOptions) (Report, error) {
-	c := from[0]
+// named), ErrCorrupt (a *CorruptError that names the file), both with how far a restore
+// is possible; ErrForeign or ErrDiverged when the replicas hold different histories;
+// Conflict when dir isn't empty or is being restored by somebody else.
+func Restore(ctx context.Context, from []*Client, dir string, t Target, o RestoreOptions) (rep Report, err error) {
+	r := newRestoration(t, o)
+	dir, err = vacantDir(dir)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := r.look(ctx, from); err != nil {
+		return Report{}, err
+	}
+	if r.place, err = openWorkplace(dir + ".restoring"); err != nil {
+		return Report{}, err
+	}
+	err = r.build(ctx)
+	if err == nil {
+		err = r.place.moveTo(dir)
+	}
+	if err != nil {
+		return Report{}, errors.Join(err, r.place.leave(r.meter.verified() > 0))
+	}
+	r.report.Duration = time.Since(r.began)
+	return r.report, nil
+}
+
+// restoration is one call of Restore.
+type restoration struct {
+	opts    RestoreOptions
+	target  Target
+	began   time.Time
+	sources []*source // that can be used, as given
+	main    *source   // of them, the one that is restored
+	place   *workplace
+	meter   meter
+	report  Report
+
+	tried    map[start]bool
+	builtTo  store.LSN  // the last commit that an attempt got to
+	reached  store.LSN  // the last commit that is known to be possible
+	obstacle error      // what ended the first attempt
+	pending  []Healing  // objects that couldn't be used, until something stands in
+	healing  sync.Mutex // guards report.Healed while blobs are fetched
+}
+
+func newRestoration(t Target, o RestoreOptions) *restoration {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	began := time.Now()
-	dir, err := vacantDir(dir)
-	if err != nil {
-		return Report{}, err
-	}
-	w := workplace{dir + ".restoring"}
-	// Two things make another plan: a snapshot that turns out damaged, which is passed
-	// over, and a file that has been deleted since it was listed.
-	avoid := map[fileRef]bool{}
-	var damaged []string
-	for replans := 0; ; {
-		p, err := c.planFor(ctx, t, avoid)
-		if err != nil {
-			return Report{}, err
-		}
-		if err := w.clear(); err != nil {
-			return Report{}, err
-		}
-		b := &builder{client: c, place: w, opts: o, past: t.past(), blobs: map[string]blob.Sum{}}
-		for _, name := range damaged {
-			b.report.Healed = append(b.report.Healed, Healing{Name: name, Reason: "it is damaged", By: "an older snapshot"})
-		}
-		err = b.build(ctx, p)
-		if err == nil {
-			err = w.moveTo(dir)
-		}
-		if err == nil {
-			b.report.Duration = time.Since(began)
-			return b.report, nil
-		}
-		if clearErr := w.clear(); clearErr != nil {
-			return Report{}, errors.Join(err, clearErr)
-		}
-		switch base := p.files[0]; {
-		case base.level == levelSnapshot && b.report.Files == 0 && errors.Is(err, ErrCorrupt):
-			o.Logger.Error("a snapshot is damaged; restoring from an older one", "err", err)
-			avoid[base] = true
-			damaged = append(damaged, c.nameOf(base))
-		case errors.Is(err, fs.ErrNotExist) && replans < 3:
-			replans++ // retention deleted a file after it was planned
-		default:
-			return Report{}, err
-		}
-	}
+	return &restoration{tried: map[start]bool{}, opts: o, target: t, began: time.Now(), meter: meter{show: o.Progress}}
 }
 
-// vacantDir resolves the target and verifies that it can be renamed onto.
-func vacantDir(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("replica: resolving %s: %w", dir, err)
-	}
-	if err := os.MkdirAll(filepath.Dir(abs), 0o755); err != nil {
-		return "", market.Errorf(market.Unavailable, "The directory %s can't be made.", filepath.Dir(abs)).Because(err)
-	}
-	if resolved, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = resolved
-	}
-	entries, err := os.ReadDir(abs)
-	if errors.Is(err, fs.ErrNotExist) {
-		return abs, nil
-	}
-	if err != nil {
-		return "", market.Errorf(market.Invalid, "%s is no directory that can be read.", dir).Because(err)
-	}
-	if len(entries) > 0 {
-		return "", market.Errorf(market.Conflict, "The directory %s is not empty. Restore into a new one.", dir)
-	}
-	// A mount point can't be replaced; better to know before the download.
-	aside := abs + ".vacant"
-	if err := os.Rename(abs, aside); err != nil {
-		return "", market.Errorf(market.Invalid, "The directory %s can't be replaced (is it a mount point?). Restore into a directory inside it.", dir).Because(err)
-	}
-	if err := os.Rename(aside, abs); err != nil {
-		return "", fmt.Errorf("replica: %w", err)
-	}
-	return abs, nil
-}
-
-// workplace is the directory in which a restore is built: tmp for downloads, store and
-// blobs as they will be. It is beside the target, on the same disk, so that tables are
-// taken in by a link and the whole by a rename.
-type workplace struct{ dir string }
-
-// path is the path of a name in the workplace.
-func (w workplace) path(name string) string { return filepath.Join(w.dir, name) }
-
-// clear removes what is there, unless another restore is at work.
-func (w workplace) clear() error {
-	inUse := w.path(storeDir)
-	if _, err := os.Stat(inUse); err == nil {
-		lock, err := pebble.LockDirectory(inUse, vfs.Default)
-		if err != nil {
-			return market.Errorf(market.Conflict, "Another restore is building in %s. Wait for it, or stop it.", w.dir).Because(err)
+// check refuses a target that says two things.
+func (t Target) check() error {
+	said := 0
+	for _, is := range []bool{t.TXID != 0, t.LSN != 0, !t.Time.IsZero()} {
+		if is {
+			said++
 		}
-		defer lock.Close()
 	}
-	if err := os.RemoveAll(w.dir); err != nil {
-		return fmt.Errorf("replica: clearing %s: %w", w.dir, err)
+	if said > 1 {
+		return market.Errorf(market.Invalid, "Restore to a file, a commit or a time, not to several of them.")
 	}
 	return nil
 }
 
-// moveTo gives the finished directory its name.
-func (w workplace) moveTo(dir string) error {
-	if err := os.RemoveAll(w.path("tmp")); err != nil {
-		return fmt.Errorf("replica: %w", err)
-	}
-	if err := syncDir(w.dir); err != nil {
+// look lists all sources, decides which of them is restored and up to where, and
+// verifies that they hold one history.
+func (r *restoration) look(ctx context.Context, from []*Client) error {
+	if err := r.target.check(); err != nil {
 		return err
 	}
-	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty, or this fails
-		return fmt.Errorf("replica: replacing the empty directory: %w", err)
+	if len(from) == 0 {
+		return market.Errorf(market.Invalid, "A restore needs a replica. Write --from URL.")
 	}
-	if err := os.Rename(w.dir, dir); err != nil {
-		return fmt.Errorf("replica: naming the restored directory: %w", err)
+	if err := r.load(ctx, from); err != nil {
+		return err
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-// builder carries out a plan.
-type builder struct {
-	client *Client
-	place  workplace
-	opts   RestoreOptions
-	target *store.Restore
-	last   *footer             // of the file applied last; nil before the first
-	blobs  map[string]blob.Sum // what the records so far name, by their keys
-	folded folding
-	past   bool // the target is an earlier moment
-	report Report
-	total  int // files and blobs, as far as known
-	done   int
-}
-
-// build makes the whole directory in the workplace; what it leaves after an error is
-// cleared by its caller.
-func (b *builder) build(ctx context.Context, p *plan) error {
-	for _, name := range []string{"tmp", storeDir} {
-		if err := os.MkdirAll(b.place.path(name), 0o700); err != nil {
-			return fmt.Errorf("replica: making the restored directory: %w", err)
+	for _, s := range r.sources {
+		if r.main == nil || r.main.lsn() < s.lsn() || r.main.lsn() == s.lsn() && r.main.doubt != nil && s.doubt == nil {
+			r.main = s
 		}
 	}
-	target, err := store.NewRestore(b.place.path(storeDir))
-	if err != nil {
-		return err
+	if r.main.goal == 0 {
+		return errors.Join(r.main.doubt, r.main.nothingFor(r.target))
 	}
-	b.target = target
-	defer target.Close()
-	b.total = len(p.files)
-	if err := b.applyAll(ctx, p.files); err != nil {
-		return err
+	if r.main.doubt != nil {
+		return r.upTo(r.main.doubt, r.main.lsn())
 	}
-	if b.last == nil {
-		return market.Errorf(market.NotFound, "The replica %s is empty: nothing has been shipped to it yet.", b.client)
-	}
-	if err := b.fetchBlobs(ctx); err != nil {
-		return err
-	}
-	return b.finish()
-}
-
-// finish writes the head and fills in the report.
-func (b *builder) finish() error {
-	f := b.last
-	b.report.Generation, b.report.TXID = f.Generation, f.TXID
-	b.report.LSN, b.report.Chain, b.report.Time = f.LSNMax, f.Chain, f.time()
-	now := b.opts.Clock().UTC()
-	b.report.Age = now.Sub(f.time())
-	return b.target.Finish(store.Head{
-		LSN: f.LSNMax, Chain: f.Chain, Time: time.UnixMilli(f.Committed).UTC(),
-		Origin: store.Origin{Generation: f.Generation, TXID: f.TXID, LSN: f.LSNMax, Chain: f.Chain, Restored: now, Node: f.Node, Past: b.past},
-	})
-}
-
-// fetchAhead is how many files are downloaded before they are needed.
-const fetchAhead = 8
-
-// fetched is a file that has been downloaded, or why it couldn't be.
-type fetched struct {
-	ref  fileRef
-	cf   *changeFile
-	path string
-	err  error
-}
-
-// applyAll applies files in order while later ones are being downloaded.
-func (b *builder) applyAll(ctx context.Context, files []fileRef) error {
-	outer := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	queue := make(chan chan fetched, fetchAhead)
-	go func() {
-		defer close(queue)
-		for i, ref := range files {
-			result := make(chan fetched, 1)
-			select {
-			case queue <- result:
-				go func() { result <- b.fetch(ctx, i, ref) }()
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	var err error
-	for result := range queue { // drained also after an error, so that no download outlives this
-		f := <-result
-		if err == nil {
-			err = b.apply(ctx, f)
-		}
-		if err != nil {
-			cancel()
-		}
-		if f.cf != nil {
-			f.cf.close()
-		}
-		os.Remove(f.path) // there only if it was large
-	}
-	if err == nil {
-		err = ctx.Err() // the queue may have ended early
-	}
-	cancel()
-	if errors.Is(err, ErrCorrupt) {
-		return b.upToDamage(err, files)
-	}
-	if err != nil {
-		return err
-	}
-	return b.flush(outer)
-}
-
-// upToDamage adds to the error of a damaged file how far a restore can go without it.
-func (b *builder) upToDamage(err error, files []fileRef) error {
-	if b.last == nil || b.last.Generation != files[len(files)-1].generation {
-		return err // there is nothing before it that --txid could name
-	}
-	return fmt.Errorf("%w. A restore up to file %d is possible (--txid %d)", err, b.last.TXID, b.last.TXID)
-}
-
-// fetch downloads file number i of the plan.
-func (b *builder) fetch(ctx context.Context, i int, ref fileRef) fetched {
-	f := fetched{ref: ref, path: b.place.path(filepath.Join("tmp", fmt.Sprintf("file-%d", i)))}
-	f.cf, f.err = b.client.fetch(ctx, ref, f.path)
-	return f
-}
-
-// apply verifies that a file goes on where the last one ended, and takes it in.
-func (b *builder) apply(ctx context.Context, f fetched) error {
-	if f.err != nil {
-		return f.err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := b.client.expect(f.ref, &f.cf.footer); err != nil {
-		return err
-	}
-	if err := b.follows(f.cf); err != nil {
-		return err
-	}
-	if f.cf.Schema > store.SchemaVersion {
-		return market.Errorf(market.Conflict, "The replica's data has schema version %d, and this souk knows version %d. Use a newer souk for it.",
-			f.cf.Schema, store.SchemaVersion)
-	}
-	if f.cf.Seal != nil {
-		return nil // the end of a generation; it holds nothing
-	}
-	if f.cf.Full { // it deletes all records before it brings its own
-		clear(b.blobs)
-	}
-	if err := b.takeIn(ctx, f); err != nil {
-		return err
-	}
-	b.last = &f.cf.footer
-	b.report.Files++
-	b.report.Bytes += f.ref.size
-	b.progress()
-	return nil
-}
-
-// takeIn verifies a file's tables and brings them into the database: small ones by way
-// of the fold, others as they are.
-func (b *builder) takeIn(ctx context.Context, f fetched) error {
-	if !f.cf.Full && f.cf.Segments == nil && (f.ref.size <= foldUpTo || f.cf.weakDeletions()) {
-		for i := range f.cf.Tables {
-			if err := f.cf.read(i, b.fold); err != nil {
-				return err
-			}
-			if b.folded.size >= foldLimit {
-				if err := b.flush(ctx); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	if err := b.flush(ctx); err != nil {
-		return err
-	}
-	for i, s := range f.cf.Segments {
-		if err := b.takeInSegment(ctx, s, f.path+fmt.Sprintf("-%d.sst", i)); err != nil {
+	if len(r.sources) > 1 && r.main.goalAt == nil {
+		if err := r.aimByFirst(ctx); err != nil {
 			return err
 		}
 	}
-	for i := range f.cf.Tables {
-		path := f.path + fmt.Sprintf("-%d.sst", i)
-		if err := f.cf.extract(i, path, b.noteBlob); err != nil {
-			return err
+	return r.relateAll(ctx)
+}
+
+// load lists the sources at once and finds where each ends. One that can't be read is
+// done without, unless it is the only one, or the first and the target is by its numbers.
+func (r *restoration) load(ctx context.Context, from []*Client) error {
+	all := make([]*source, len(from))
+	errs := make([]error, len(from))
+	r.report.Sources = make([]SourceReport, len(from))
+	var group errgroup.Group
+	for i, c := range from {
+		all[i] = newSource(c, &r.report.Sources[i])
+		t := r.target
+		if i > 0 {
+			t.Generation, t.TXID = 0, 0
 		}
-		if err := b.ingest(ctx, path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// takeInSegment downloads one segment of a snapshot to path and brings it into the database.
-func (b *builder) takeInSegment(ctx context.Context, s segment, path string) error {
-	if err := b.client.fetchSegment(ctx, s, path); err != nil {
-		return err
-	}
-	if err := visitSegment(b.client.nameOfSegment(s), path, s, b.noteBlob); err != nil {
-		return err
-	}
-	b.report.Bytes += s.Size
-	return b.ingest(ctx, path)
-}
-
-// ingest moves a synced table into the database.
-func (b *builder) ingest(ctx context.Context, path string) error {
-	defer os.Remove(path) // gone already where ingesting renamed it
-	return b.target.Ingest(ctx, path)
-}
-
-// follows verifies the thread through the files: each begins with the LSN and chain
-// that the one before ended with. A snapshot begins anywhere.
-func (b *builder) follows(cf *changeFile) error {
-	var at Position
-	if b.last != nil {
-		at = b.last.position()
-	}
-	if cf.Snapshot && b.last == nil {
-		return nil
-	}
-	if cf.LSNMin != at.LSN+1 || cf.PrevChain != at.Chain {
-		return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("it goes on from commit %d (%.8s), but the files before it end with commit %d (%.8s)",
-			cf.LSNMin-1, cf.PrevChain, at.LSN, at.Chain)}
-	}
-	return nil
-}
-
-// noteBlob keeps account of the blobs that records name.
-func (b *builder) noteBlob(key, _ []byte, deleted bool) error {
-	for rec := range store.Blobs.ChangedIn([]store.Key{key}) {
-		sum, err := blob.ParseSum(rec.ID)
-		if err != nil {
-			return fmt.Errorf("replica: the blob record %s: %w", store.Key(key), err)
-		}
-		if deleted {
-			delete(b.blobs, string(key))
-		} else {
-			b.blobs[string(key)] = sum
-		}
-	}
-	return nil
-}
-
-// progress counts a file or blob as done. The total grows once, when the records have
-// told how many blobs there are.
-func (b *builder) progress() {
-	b.done++
-	if b.opts.Progress != nil {
-		b.opts.Progress(int64(b.done), int64(max(b.total, b.done)))
-	}
-}
-
-// fetchBlobs downloads and verifies the blobs that the records name.
-func (b *builder) fetchBlobs(ctx context.Context) error {
-	if len(b.blobs) == 0 {
-		return nil
-	}
-	into, err := blob.Open(b.place.path(blobsDir))
-	if err != nil {
-		return err
-	}
-	sums := map[blob.Sum]bool{} // several tenants may name one blob
-	for _, sum := range b.blobs {
-		sums[sum] = true
-	}
-	b.total = b.done + len(sums)
-	type result struct {
-		sum  blob.Sum
-		size int64
-		err  error
-	}
-	results := make(chan result)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(blobStreams + 1)
-	group.Go(func() error {
-		for range len(sums) {
-			select {
-			case r := <-results:
-				if err := b.countBlob(r.sum, r.size, r.err); err != nil {
-					return err
-				}
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	for sum := range sums {
 		group.Go(func() error {
-			size, err := b.client.fetchBlob(ctx, into, sum)
-			select {
-			case results <- result{sum, size, err}:
-			case <-ctx.Done():
+			errs[i] = all[i].load(ctx, t)
+			if errs[i] == nil && !(i > 0 && r.target.TXID != 0) {
+				errs[i] = all[i].aim(ctx, t, len(from) == 1)
 			}
 			return nil
 		})
 	}
-	return group.Wait()
-}
-
-// countBlob puts the outcome of one blob into the report, or returns it as the error
-// that ends the restore.
-func (b *builder) countBlob(sum blob.Sum, size int64, err error) error {
-	missing := errors.Is(err, fs.ErrNotExist)
-	switch {
-	case err == nil:
-		b.report.Blobs++
-		b.report.BlobBytes += size
-	case b.opts.AllowMissingBlobs && (missing || errors.Is(err, ErrCorrupt)):
-		b.opts.Logger.Error("a file can't be restored", "sha256", sum.String(), "err", err)
-		b.report.MissingBlobs = append(b.report.MissingBlobs, sum.String())
-	case missing:
-		lo, hi := blobName(sum)
-		return withoutBlobs(&CorruptError{Name: b.client.where("", levelBlobs, lo, hi), Reason: fmt.Sprintf("the file with SHA-256 %s, which the records name, is missing", sum)})
-	case errors.Is(err, ErrCorrupt):
-		return withoutBlobs(err)
-	default:
-		return err
+	group.Wait()
+	for i, s := range all {
+		if err := errs[i]; err != nil {
+			if len(from) == 1 || ctx.Err() != nil || i == 0 && (r.target.TXID != 0 || r.target.Generation != 0) {
+				return err
+			}
+			s.report.Err = market.Message(err)
+			r.opts.Logger.Error("a replica can't be read; restoring without it", "replica", s.client.String(), "err", err)
+			continue
+		}
+		s.report.LSN = s.lsn()
+		r.sources = append(r.sources, s)
 	}
-	b.progress()
+	if len(r.sources) == 0 {
+		return errs[0]
+	}
 	return nil
 }
 
-// withoutBlobs adds to the error of a lost blob how to restore the rest.
-func withoutBlobs(err error) error {
-	return fmt.Errorf("%w. Everything else can be restored (--allow-missing-files)", err)
+// aimByFirst finds the commit that a file number of the first source stands for, and
+// where the others are by then.
+func (r *restoration) aimByFirst(ctx context.Context) error {
+	s := r.main
+	end, f, err := s.lastEnd(ctx, s.goal, func(*footer) bool { return false })
+	if err != nil {
+		return err
+	}
+	if end == nil || end.hi != s.goal {
+		return s.obstacle(s.goal)
+	}
+	s.goalAt, s.report.LSN = f, f.LSNMax
+	for _, other := range r.sources {
+		if other == s {
+			continue
+		}
+		if err := other.aim(ctx, Target{LSN: f.LSNMax}, false); err != nil {
+			return err
+		}
+		other.report.LSN = other.lsn()
+	}
+	return nil
+}
+
+// upTo adds to an error that ends a restore how far one is possible.
+func (r *restoration) upTo(err error, lsn store.LSN) error {
+	hint := "Nothing can be restored without it."
+	if lsn != 0 {
+		hint = fmt.Sprintf("A restore up to commit %d is possible (--lsn %d).", lsn, lsn)
+	}
+	var told *market.Error
+	if errors.As(err, &told) {
+		return market.Errorf(told.Kind, "%s %s", told.Message, hint).Because(told.Err)
+	}
+	return fmt.Errorf("%w. %s", err, hint)
+}
+
+// spoiled notes an object that can't be used, until something stands in for it.
+func (r *restoration) spoiled(name string, err error) {
+	reason := "it is missing"
+	var bad *CorruptError
+	if errors.As(err, &bad) {
+		reason = bad.Reason
+	}
+	r.opts.Logger.Error("an object of the replica can't be used", "object", name, "err", err)
+	r.pending = append(r.pending, Healing{Name: name, Reason: reason})
+}
+
+// healed names what stood in for the objects that couldn't be used.
+func (r *restoration) healed(by string) {
+	for _, h := range r.pending {
+		h.By = by
+		r.report.Healed = append(r.report.Healed, h)
+	}
+	r.pending = nil
 }

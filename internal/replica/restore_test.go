@@ -281,14 +281,14 @@ func testDamage(t *testing.T, p *place) {
 		t.Fatal(err)
 	}
 	p.refuse(Target{}, ErrCorrupt, shown)
-	p.refuse(Target{}, ErrCorrupt, "--txid 2")
+	p.refuse(Target{}, ErrCorrupt, "--lsn 2")
 
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	p.refuse(Target{}, ErrGap, shown)
-	p.refuse(Target{}, ErrGap, "--txid 2")
-	if got, rep := p.restore(Target{TXID: 2}); rep.LSN != 2 {
+	p.refuse(Target{}, ErrGap, "--lsn 2")
+	if got, rep := p.restore(Target{LSN: 2}); rep.LSN != 2 {
 		t.Errorf("the restore up to the gap ends at %d", got.db.LastLSN())
 	}
 

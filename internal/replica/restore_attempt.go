@@ -1,0 +1,243 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/souk-market/souk/store"
+)
+
+// start is where an attempt begins: with a snapshot of a source, or with its first file.
+type start struct {
+	source *source
+	base   lineFile // hi is 0 for none
+}
+
+// build makes the whole directory in the workplace. It tries one start after the other
+// until one leads to the goal: the snapshots of the main source, newest first, then those
+// of the others. From each it goes as far as files of any source lead.
+func (r *restoration) build(ctx context.Context) error {
+	for {
+		s, ok, err := r.nextStart(ctx)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return r.upTo(r.obstacle, r.reached)
+		}
+		r.tried[s] = true
+		done, err := r.attempt(ctx, s)
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// nextStart chooses a start that hasn't been tried: first those from which the listed
+// files of one source lead to the goal, then, if there are several sources, any that
+// leads further than the attempts before.
+func (r *restoration) nextStart(ctx context.Context) (start, bool, error) {
+	var rest []start
+	for _, s := range r.inOrder() {
+		for _, base := range append(s.usableBases(), lineFile{}) {
+			at := start{s, base}
+			if s.goal == 0 || r.tried[at] {
+				continue
+			}
+			reached := s.goal
+			if base.hi < s.goal {
+				_, reached = s.way(base.hi, s.goal)
+			}
+			if reached == s.goal && s.lsn() == r.main.lsn() {
+				return at, true, nil
+			}
+			if reached < s.goal {
+				r.blocked(ctx, s, reached)
+			}
+			rest = append(rest, at)
+		}
+	}
+	if len(r.sources) == 1 {
+		return start{}, false, nil
+	}
+	for _, at := range rest {
+		further, err := r.leadsFurther(ctx, at)
+		if further || err != nil {
+			return at, further, err
+		}
+	}
+	return start{}, false, nil
+}
+
+// inOrder returns the sources, the main one first.
+func (r *restoration) inOrder() []*source {
+	sources := []*source{r.main}
+	for _, s := range r.sources {
+		if s != r.main {
+			sources = append(sources, s)
+		}
+	}
+	return sources
+}
+
+// blocked notes what ends the way to the goal, and how far it leads.
+func (r *restoration) blocked(ctx context.Context, s *source, reached point) {
+	if r.obstacle == nil {
+		r.obstacle = s.obstacle(reached + 1)
+	}
+	if s != r.main || reached == 0 {
+		return
+	}
+	// A restore up to there may find files damaged that are only listed now; it says so then.
+	end, f, err := s.lastEnd(ctx, reached, func(*footer) bool { return false })
+	if err == nil && end != nil && end.hi == reached {
+		r.reached = max(r.reached, f.LSNMax)
+	}
+}
+
+// leadsFurther reports whether a start lies beyond what was reached so far, or nothing
+// has been tried yet.
+func (r *restoration) leadsFurther(ctx context.Context, at start) (bool, error) {
+	if at.base.hi == 0 {
+		return len(r.tried) == 0, nil
+	}
+	f, err := at.source.footer(ctx, at.base)
+	if unusable(err) {
+		return false, nil
+	}
+	return err == nil && (f.LSNMax > r.builtTo || len(r.tried) == 0), err
+}
+
+// attempt builds from a start. It returns false when no file leads on.
+func (r *restoration) attempt(ctx context.Context, at start) (done bool, err error) {
+	if err := r.place.clear(); err != nil {
+		return false, err
+	}
+	b, err := r.newBuilder()
+	if err != nil {
+		return false, err
+	}
+	defer b.close()
+	from := at.base.hi
+	if from != 0 {
+		if err := b.applyBase(ctx, at.source, at.base); err != nil {
+			return false, r.passOver(at.source, at.base, err)
+		}
+		r.healed(at.source.client.nameOf(at.base.fileRef))
+	}
+	s := at.source
+	for {
+		if from, err = r.follow(ctx, b, s, from); err != nil {
+			return false, err
+		}
+		if b.last != nil {
+			r.builtTo = max(r.builtTo, b.last.LSNMax)
+			r.reached = max(r.reached, b.last.LSNMax)
+		}
+		if from == s.goal && (s == r.main || b.last.LSNMax == r.main.lsn()) {
+			return true, b.finish(ctx, s)
+		}
+		if s, from, err = r.cross(ctx, b, s); err != nil || s == nil {
+			return false, err
+		}
+	}
+}
+
+// follow applies a source's files from a place on, and returns how far they lead.
+// Damaged and missing ones are passed over if others lead on.
+func (r *restoration) follow(ctx context.Context, b *builder, s *source, from point) (point, error) {
+	for {
+		files, reached := s.way(from, s.goal)
+		applied, err := b.applyAll(ctx, s, files)
+		if applied > 0 {
+			from = files[applied-1].hi
+		}
+		if err == nil {
+			if reached < s.goal {
+				r.blocked(ctx, s, reached)
+			}
+			return reached, nil
+		}
+		if err := r.passOver(s, files[applied], err); err != nil {
+			return from, err
+		}
+	}
+}
+
+// passOver notes that a file can't be used; other errors than that are returned.
+func (r *restoration) passOver(s *source, f lineFile, err error) error {
+	if !unusable(err) {
+		return err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", s.obstacle(f.hi), err)
+	}
+	s.spoil(f.fileRef, err)
+	r.spoiled(s.client.nameOf(f.fileRef), err)
+	if r.obstacle == nil {
+		r.obstacle = err
+	}
+	return nil
+}
+
+// cross finds another source with a file that leads on from the last commit. It returns
+// nil when there is none.
+func (r *restoration) cross(ctx context.Context, b *builder, from *source) (*source, point, error) {
+	if b.last == nil {
+		return nil, 0, nil
+	}
+	for _, s := range r.inOrder() {
+		if s == from || s.goal == 0 {
+			continue
+		}
+		at, ok, err := r.enter(ctx, b, from, s)
+		if err != nil {
+			return nil, 0, err
+		}
+		if ok {
+			r.opts.Logger.Warn("going on with another replica", "replica", s.client.String(), "commit", b.last.LSNMax)
+			return s, at, nil
+		}
+	}
+	return nil, 0, nil
+}
+
+// enter finds the place of a source from which a file leads on from the last commit.
+func (r *restoration) enter(ctx context.Context, b *builder, from, s *source) (point, bool, error) {
+	lsn := b.last.LSNMax
+	before, next, nextAt, err := s.endsAround(ctx, lsn)
+	if err != nil || next == nil {
+		return 0, false, err
+	}
+	if nextAt.LSNMax == lsn {
+		if nextAt.Chain != b.last.Chain {
+			return 0, false, r.differ(s, lsn, b.last.Chain, nextAt.Chain)
+		}
+		_, reached := s.way(next.hi, s.goal)
+		return next.hi, reached > next.hi, nil
+	}
+	var at point
+	if before != nil {
+		at = before.hi
+	}
+	files, _ := s.way(at, s.goal)
+	if len(files) == 0 {
+		return 0, false, nil
+	}
+	f, err := s.footer(ctx, files[0])
+	if unusable(err) {
+		return r.enter(ctx, b, from, s)
+	}
+	if err != nil || f.LSNMin-1 > lsn || f.Node != b.last.Node {
+		return 0, false, err
+	}
+	_, err = r.agree(ctx, from, s, lsn)
+	return at, err == nil, err
+}
+
+// standIn names a file in a report of what it stood in for.
+func standIn(s *source, f lineFile, lsn store.LSN) string {
+	return fmt.Sprintf("%s (up to commit %d)", s.client.nameOf(f.fileRef), lsn)
+}

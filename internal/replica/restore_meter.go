@@ -1,0 +1,69 @@
+package replica
+
+import (
+	"io"
+	"sync"
+)
+
+// meter counts the bytes of a restore for its progress. Its methods may be called from
+// any goroutine.
+type meter struct {
+	show func(done, total int64) // nil shows nothing
+
+	mu          sync.Mutex // guards the rest, and is held while show is called
+	done, total int64      // total counts what is known to be needed
+	kept        int64      // of done, what a later restore can use again
+}
+
+// expect adds n bytes to what is needed; less when n is negative.
+func (m *meter) expect(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.total += n
+	m.tell()
+}
+
+// advance adds n bytes to what is done.
+func (m *meter) advance(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += n
+	m.tell()
+}
+
+// keep counts n bytes of those done as verified and kept.
+func (m *meter) keep(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.kept += n
+}
+
+// verified is how many bytes a later restore can use again.
+func (m *meter) verified() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.kept
+}
+
+func (m *meter) tell() {
+	if m.show != nil {
+		m.show(m.done, max(m.total, m.done))
+	}
+}
+
+// metered counts what is read through it.
+type metered struct {
+	r io.Reader
+	m *meter
+	n int64
+}
+
+func (r *metered) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.n += int64(n)
+	r.m.advance(int64(n))
+	return n, err
+}
+
+// undo takes back what was counted, when it has to be read again.
+func (r *metered) undo() { r.m.advance(-r.n) }
