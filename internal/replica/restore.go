@@ -69,7 +69,7 @@ type restoration struct {
 	reached  store.LSN  // the last commit that is known to be possible
 	obstacle error      // what ended the first attempt
 	pending  []Healing  // objects that couldn't be used, until something stands in
-	healing  sync.Mutex // guards report.Healed while blobs are fetched
+	shared   sync.Mutex // guards the report while blobs and segments are fetched
 }
 
 func newRestoration(t Target, o RestoreOptions) *restoration {

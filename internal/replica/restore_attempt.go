@@ -175,7 +175,12 @@ func (r *restoration) passOver(s *source, f lineFile, err error) error {
 		err = fmt.Errorf("%w: %w", s.obstacle(f.hi), err)
 	}
 	s.spoil(f.fileRef, err)
-	r.spoiled(s.client.nameOf(f.fileRef), err)
+	name := s.client.nameOf(f.fileRef)
+	var bad *CorruptError
+	if errors.As(err, &bad) { // of a snapshot it may be a segment
+		name = bad.Name
+	}
+	r.spoiled(name, err)
 	if r.obstacle == nil {
 		r.obstacle = err
 	}

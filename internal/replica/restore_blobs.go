@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,14 +23,13 @@ func (b *builder) fetchBlobs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var mu sync.Mutex // guards the report
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(blobStreams)
 	for _, ref := range refs {
 		group.Go(func() error {
 			from, err := b.fetchBlob(ctx, into, ref)
-			mu.Lock()
-			defer mu.Unlock()
+			b.shared.Lock()
+			defer b.shared.Unlock()
 			return b.countBlob(ref, from, err)
 		})
 	}
@@ -72,7 +70,8 @@ func (b *builder) fetchBlob(ctx context.Context, into *blob.Store, ref blob.Ref)
 			return err
 		})
 		if err == nil && i > 0 {
-			b.healBlob(ref.Sum, first, s)
+			lo, hi := blobName(ref.Sum)
+			b.healObject(b.main.client.where("", levelBlobs, lo, hi), first, s)
 		}
 		if err == nil || ctx.Err() != nil {
 			return s, err
@@ -82,8 +81,8 @@ func (b *builder) fetchBlob(ctx context.Context, into *blob.Store, ref blob.Ref)
 	return nil, first
 }
 
-// healBlob names a blob that another source had.
-func (b *builder) healBlob(sum blob.Sum, err error, by *source) {
+// healObject names a blob or segment that another source had.
+func (b *builder) healObject(name string, err error, by *source) {
 	reason := "it is missing"
 	var bad *CorruptError
 	if errors.As(err, &bad) {
@@ -91,12 +90,10 @@ func (b *builder) healBlob(sum blob.Sum, err error, by *source) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		reason = market.Message(err)
 	}
-	lo, hi := blobName(sum)
-	h := Healing{Name: b.main.client.where("", levelBlobs, lo, hi), Reason: reason, By: by.client.String()}
-	b.opts.Logger.Error("a blob of the replica can't be used", "object", h.Name, "err", err)
-	b.healing.Lock()
-	defer b.healing.Unlock()
-	b.report.Healed = append(b.report.Healed, h)
+	b.opts.Logger.Error("an object of the replica can't be used", "object", name, "err", err)
+	b.shared.Lock()
+	defer b.shared.Unlock()
+	b.report.Healed = append(b.report.Healed, Healing{Name: name, Reason: reason, By: by.client.String()})
 }
 
 // countBlob puts the outcome of one blob into the report, or returns it as the error

@@ -249,6 +249,9 @@ func (b *builder) applyBase(ctx context.Context, s *source, base lineFile) error
 	if err == nil {
 		err = b.ingestTables(ctx, d)
 	}
+	if err == nil && len(d.cf.Segments) > 0 {
+		err = b.applySegments(ctx, s, d.cf.Segments)
+	}
 	if err != nil {
 		b.meter.expect(-base.size)
 		return err
