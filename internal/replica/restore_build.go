@@ -46,7 +46,10 @@ func (b *builder) finish(ctx context.Context, s *source) error {
 	rep.Committed, rep.Age = time.UnixMilli(f.Committed).UTC(), now.Sub(f.time())
 	return b.target.Finish(store.Head{
 		LSN: f.LSNMax, Chain: f.Chain, Time: rep.Committed,
-		Origin: store.Origin{Generation: f.Generation, TXID: f.TXID, LSN: f.LSNMax, Chain: f.Chain, Restored: now},
+		Origin: store.Origin{
+			Generation: f.Generation, TXID: f.TXID, LSN: f.LSNMax, Chain: f.Chain, Restored: now,
+			Node: f.Node, Past: b.restoration.target.past(),
+		},
 	})
 }
 
