@@ -13,6 +13,7 @@ import (
 	"github.com/souk-market/souk/internal/control"
 	"github.com/souk-market/souk/internal/drill"
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/monitor"
 	"github.com/souk-market/souk/internal/replica"
 )
 
@@ -157,6 +158,41 @@ func (h *house) newDrills(shipping []*replica.Replicator) *drill.Runner {
 		r.Schedule = &drill.Schedule{Weekday: at.Weekday, Hour: int(at.Time / time.Hour), Minute: int(at.Time % time.Hour / time.Minute)}
 	}
 	return r
+}
+
+// drillFigures are the newest drills of the replicas that this server ships to, by the
+// names that their figures have.
+func (h *house) drillFigures() map[string]monitor.Drill {
+	past, err := h.drills.History(context.Background(), 0)
+	if err != nil {
+		h.log.Error("reading the drills", "err", err)
+	}
+	all := map[string]monitor.Drill{}
+	for i, s := range h.drills.Sources {
+		if d, ok := newestDrill(past, s.Client.String()); ok {
+			all[fmt.Sprint(i+1)] = d
+		}
+	}
+	return all
+}
+
+// newestDrill is how the newest drill of a replica ended, among those past, the newest
+// first; false when there was none.
+func newestDrill(past []market.Drill, source string) (f monitor.Drill, ok bool) {
+	for _, d := range past {
+		if d.Source != source || d.State == market.DrillRunning {
+			continue
+		}
+		passed := d.State == market.DrillPassed
+		if !ok {
+			f, ok = monitor.Drill{Ended: d.Ended, Took: d.Took(), Passed: passed, RPO: d.RPO, RTO: d.RTO}, true
+		}
+		if passed {
+			f.LastSuccess = d.Ended
+			break
+		}
+	}
+	return f, ok
 }
 
 // drillLine is a drill as it is printed in JSON.

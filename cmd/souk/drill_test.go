@@ -47,6 +47,9 @@ func TestDrillCommand(t *testing.T) {
 		}
 	}
 	wantLines(t, out)
+	if v := visit(t, server.URL); metric(t, v, "souk_drill_passed") != 1 || metric(t, v, "souk_drill_last_success_timestamp_seconds") == 0 {
+		t.Errorf("the figures of the drill are wrong:\n%s", v.open("/metrics").body)
+	}
 	server.Stop()
 
 	closed := drillLines(t, mustSouk(t, "drill", "--json", "--replica", url, "--data", data))

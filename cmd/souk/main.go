@@ -59,6 +59,7 @@ func run(ctx context.Context, args []string) int {
 	cli := commands{
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
 		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
+		Restore: restoreCmd{settingsFlags: newSettingsFlags("log-level", "log-format")},
 		Drill:   drillCmd{settingsFlags: replicaFlags()},
 		Check:   checkCmd{settingsFlags: taskFlags()},
 		Inspect: inspectCmd{settingsFlags: taskFlags()},

@@ -30,6 +30,7 @@ func (h *house) monitor(replicas []*replica.Replicator, runner *jobs.Runner) *mo
 	for i, r := range replicas {
 		m.WatchReplica(fmt.Sprint(i+1), func() monitor.Replica { return replicaFigures(r) })
 	}
+	m.WatchDrills(h.drillFigures)
 	m.Check("store", func(ctx context.Context) error {
 		return h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
 			_, err := store.PopularAgents.Count(tx, store.All{})

@@ -1,8 +1,6 @@
 package drill
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/souk-market/souk/internal/market"
@@ -14,32 +12,6 @@ type Schedule struct {
 	Weekday      time.Weekday
 	Hour, Minute int
 	Location     *time.Location // nil is UTC
-}
-
-// ParseSchedule reads a day and a time of 24 hours, as "sunday 04:00" or "Sun 4:00", in
-// the time zone loc. Errors: Invalid.
-func ParseSchedule(text string, loc *time.Location) (Schedule, error) {
-	day, clock, _ := strings.Cut(strings.Join(strings.Fields(text), " "), " ")
-	weekday, ok := parseWeekday(day)
-	at, err := time.Parse("15:04", clock)
-	if !ok || err != nil {
-		return Schedule{}, market.Errorf(market.Invalid, "%q is no day and time. Write them like \"sunday 04:00\".", text)
-	}
-	return Schedule{Weekday: weekday, Hour: at.Hour(), Minute: at.Minute(), Location: loc}, nil
-}
-
-// parseWeekday knows the English names and their first three letters.
-func parseWeekday(s string) (time.Weekday, bool) {
-	for d := time.Sunday; d <= time.Saturday; d++ {
-		if name := d.String(); strings.EqualFold(s, name) || strings.EqualFold(s, name[:3]) {
-			return d, true
-		}
-	}
-	return 0, false
-}
-
-func (s Schedule) String() string {
-	return fmt.Sprintf("%s %02d:%02d", strings.ToLower(s.Weekday.String()), s.Hour, s.Minute)
 }
 
 // After returns the first moment of the schedule after t. On a day when the clock skips

@@ -16,21 +16,6 @@ func at(t *testing.T, text string) time.Time {
 	return v
 }
 
-func TestParseSchedule(t *testing.T) {
-	for text, want := range map[string]string{
-		"sunday 04:00": "sunday 04:00", "Sun 4:00": "sunday 04:00", "  SATURDAY   23:59 ": "saturday 23:59", "wed 00:00": "wednesday 00:00",
-	} {
-		if got, err := ParseSchedule(text, nil); err != nil || got.String() != want {
-			t.Errorf("%q: %v (%v), want %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "sunday", "04:00", "sunday 24:00", "sunday 4", "someday 04:00", "su 04:00", "sunday 04:00 04:00"} {
-		if got, err := ParseSchedule(text, nil); market.KindOf(err) != market.Invalid {
-			t.Errorf("%q is %v (%v), want it refused", text, got, err)
-		}
-	}
-}
-
 func TestScheduleAfter(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

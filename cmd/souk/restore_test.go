@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// replicated makes a data directory with a replica, and returns both when its server has
+// been stopped.
+func replicated(t *testing.T, args ...string) (data, url string) {
+	t.Helper()
+	data, url = filepath.Join(t.TempDir(), "data"), "file://"+t.TempDir()
+	stock(t, data, nil)
+	server := open(t, data, append([]string{"--replica", url}, args...)...)
+	server.waitForReplica(t)
+	server.Stop()
+	return data, url
+}
+
+// waitForReplica waits until the first replica lacks nothing.
+func (r *running) waitForReplica(t *testing.T) {
+	t.Helper()
+	waitFor(t, "the replica", func() bool {
+		figures := string(visit(t, r.URL).open("/metrics").body)
+		return strings.Contains(figures, "souk_replica_lag_commits{replica=\"1\"} 0\n") && !strings.Contains(figures, "souk_replica_lsn{replica=\"1\"} 0\n")
+	})
+}
+
+// TestRestoreCommand restores as a person and as a program would.
+func TestRestoreCommand(t *testing.T) {
+	data, url := replicated(t)
+	restored := filepath.Join(t.TempDir(), "it's restored")
+	out := mustSouk(t, "restore", "--from", url, "--data", restored)
+	for _, want := range []string{"Restored " + restored, "everything is in order", "0 orders", "--takeover", "Missing is what"} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("%q is missing in:\n%s", want, out)
+		}
+	}
+	wantLines(t, out)
+	_, next, _ := strings.Cut(out, "    souk ")
+	words, err := exec.Command("sh", "-c", "printf '%s\n' "+next).Output()
+	if want := strings.Join([]string{"serve", "--takeover", "--data", restored, "--replica", url, ""}, "\n"); err != nil || string(words) != want {
+		t.Errorf("the next command is %q (%v), want %q", words, err, want)
+	}
+	was, _ := check(t, data, "--digest")
+	is, _ := check(t, restored, "--digest")
+	if was.Digest != is.Digest || is.Digest == "" {
+		t.Errorf("the digests are %s and %s", was.Digest, is.Digest)
+	}
+
+	var res struct {
+		LSN   uint64
+		Time  time.Time
+		Check struct {
+			Keys int `json:"keys_read"`
+		}
+	}
+	as := mustSouk(t, "restore", "--json", "--from", url, "--lsn", "1", "--data", filepath.Join(t.TempDir(), "one"))
+	if err := json.Unmarshal([]byte(as), &res); err != nil || res.LSN == 0 || res.Check.Keys == 0 || res.Time.IsZero() {
+		t.Errorf("%s (%v)", as, err)
+	}
+}
+
+// TestRestoreRefuses says why, and touches nothing.
+func TestRestoreRefuses(t *testing.T) {
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "mine"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nothing := "file://" + t.TempDir()
+	for _, c := range []struct {
+		name   string
+		args   []string
+		status int
+		says   string
+	}{
+		{"no replica there", []string{"--from", nothing, "--data", filepath.Join(t.TempDir(), "x")}, 1, "no replica"},
+		{"a directory in use", []string{"--from", nothing, "--data", full}, 1, "not empty"},
+		{"two targets", []string{"--from", nothing, "--data", "x", "--at", "2026-11-23T10:00:00Z", "--lsn", "3"}, 2, "one of"},
+		{"no time", []string{"--from", nothing, "--data", "x", "--at", "yesterday"}, 2, "2026-11-23T10:00:00Z"},
+		{"no source", []string{"--data", "x"}, 2, "--from"},
+		{"a key file that isn't there", []string{"--from", nothing, "--data", "x", "--key-file", filepath.Join(full, "none")}, 1, "can't be read"},
+		{"two key files for one replica", []string{"--from", nothing, "--data", "x", "--key-file", "a", "--key-file", "b"}, 2, "once"},
+	} {
+		if _, errs, status := souk(t, append([]string{"restore"}, c.args...)...); status != c.status || !strings.Contains(errs, c.says) {
+			t.Errorf("%s: status %d, %s", c.name, status, errs)
+		}
+	}
+}
