@@ -32,11 +32,14 @@ type Options struct {
 	// DataDir is where the commits that only this directory has are listed when the replica
 	// has gone on without it; "" lists them nowhere.
 	DataDir string
-	// SpoolDir is where files are put together, a snapshot as large as the compressed
-	// database; "" is the system's temporary directory, which may be in memory.
-	SpoolDir string
-	Logger   *slog.Logger     // nil discards
-	Clock    func() time.Time // for timestamps in files only; nil is the machine's clock
+	// SpoolDir is where files are put together; "" is the system's temporary directory,
+	// which may be in memory. Copies of what has been shipped are kept there until they
+	// are merged, up to SpoolLimit bytes, 0 is 256 MiB; with "" none are, and files are
+	// fetched for merging.
+	SpoolDir   string
+	SpoolLimit int64
+	Logger     *slog.Logger     // nil discards
+	Clock      func() time.Time // for timestamps in files only; nil is the machine's clock
 }
 
 func (o Options) withDefaults() Options {
@@ -60,6 +63,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnLeaseBack == nil {
 		o.OnLeaseBack = func() {}
+	}
+	if o.SpoolLimit == 0 {
+		o.SpoolLimit = 256 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -37,6 +37,7 @@ type Replicator struct {
 	mirrored map[blob.Sum]bool // blobs known to be in the replica, since the last file
 	courtesy courtesy
 
+	levels       *compactor
 	snapshotting chan struct{} // holds one token: whoever has it may take a snapshot
 	// newest and sentSegments are owned by the holder of that token.
 	newest       *footer                   // of the newest snapshot; nil until this process has taken one
@@ -73,6 +74,7 @@ func New(db *store.DB, blobs *blob.Store, client *Client, o Options) *Replicator
 		retention: db.Retain("replica "+client.String(), 0), // Open says from where
 	}
 	r.opts.Logger = r.opts.Logger.With("replica", client.String())
+	r.levels = &compactor{copies: openCopies(r.opts.SpoolDir, client.String(), r.opts.SpoolLimit, r.opts.Logger)}
 	r.shipping <- struct{}{}
 	r.snapshotting <- struct{}{}
 	return r
@@ -150,6 +152,7 @@ func (r *Replicator) followers() []func(context.Context) {
 	return []func(context.Context){
 		r.watch,
 		r.takeSnapshots,
+		r.compact,
 	}
 }
 
@@ -393,11 +396,16 @@ func (r *Replicator) outcome(err error) error {
 
 // advance moves to a file that is in the replica; it is called by the holder of the
 // shipping token. From here on the change log may be cut up to the file's last commit.
-func (r *Replicator) advance(p Position) {
+func (r *Replicator) advance(p Position) { r.advanceBy(p, 0) }
+
+// advanceBy is advance for a file whose size in bytes is known.
+func (r *Replicator) advanceBy(p Position, size int64) {
 	clear(r.mirrored)
+	r.levels.note(p, size)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pos = p
+	r.snapshot.tail += size
 	r.lastCut = time.Now()
 	r.asked = false
 	for class := range r.pending {

@@ -21,6 +21,11 @@ import (
 
 // bubble runs a test with a running replicator in virtual time. tick lets time pass.
 func bubble(t *testing.T, test func(n *node, c *Client, r *Replicator, tick func(time.Duration), stop func() error)) {
+	bubbleWith(t, Options{}, test)
+}
+
+// bubbleWith is bubble with other options.
+func bubbleWith(t *testing.T, o Options, test func(n *node, c *Client, r *Replicator, tick func(time.Duration), stop func() error)) {
 	c, err := OpenClient("file://"+t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +37,7 @@ func bubble(t *testing.T, test func(n *node, c *Client, r *Replicator, tick func
 		}
 		n := &node{t: t, db: db}
 		defer n.close()
-		r := New(db, nil, c, Options{})
+		r := New(db, nil, c, o)
 		run, cancel := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- r.Run(run) }()

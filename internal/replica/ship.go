@@ -60,7 +60,7 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 		return err
 	}
 	r.opts.Logger.Debug("shipped a file", "txid", f.TXID, "commits", f.LSNMax-pos.LSN, "bytes", size, "full", f.Full)
-	r.advance(f.position())
+	r.shipped(f, body, size)
 	return nil
 }
 
