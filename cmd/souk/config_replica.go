@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/souk-market/souk/internal/drill"
 )
 
 // ReplicaConfig is one replica. Each setting that begins with "replica-" holds for all
@@ -43,11 +45,10 @@ type SyncConfig struct {
 	Continue bool          // then it is confirmed all the same, with an alarm; else refused
 }
 
-// DrillConfig says when restoring is rehearsed: each week at a time of UTC.
+// DrillConfig says when restoring is rehearsed.
 type DrillConfig struct {
-	Weekly  bool
-	Weekday time.Weekday
-	Time    time.Duration // since midnight
+	Weekly bool
+	At     drill.Schedule
 }
 
 // tablePrefix begins the names of settings that a [[replica]] table may have.
@@ -104,7 +105,7 @@ var replicaSettings = []setting{
 			return word == "continue", err
 		})},
 	{name: "lease", def: "off", hint: "DURATION",
-		help: "For servers with a standby that takes over by itself: the time without a reachable replica after which this one stops selling, 10s to 10m, or off.",
+		help: "For servers that another may take over from: the time without its first replica after which this one stops selling, 10s to 10m, or off. The replica then says for how long this server lives, which costs three requests in that time.",
 		set:  one(func(c *Config) *time.Duration { return &c.Lease }, durationOrOff(10*time.Second, 10*time.Minute))},
 	{name: "drill", def: "weekly", hint: "WHEN",
 		help: "How often restoring from each replica is rehearsed: weekly, or never (off).",
@@ -114,12 +115,7 @@ var replicaSettings = []setting{
 		})},
 	{name: "drill-at", def: "Sunday 04:00", hint: "TIME",
 		help: "The weekday and the time of UTC at which it is rehearsed.",
-		set: func(c *Config, values []string) []error {
-			drill := c.Drill
-			errs := one(func(*Config) *DrillConfig { return &drill }, weekly)(c, values)
-			c.Drill.Weekday, c.Drill.Time = drill.Weekday, drill.Time
-			return errs
-		}},
+		set:  one(func(c *Config) *drill.Schedule { return &c.Drill.At }, drillTime)},
 }
 
 // replicaSchemes are the ways to a replica besides file, with what stands before "/path".
@@ -168,18 +164,17 @@ func replicaKey(s string) (Secret, error) {
 	return newSecret(strings.TrimSpace(s)), nil
 }
 
-var weekdays = []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
-
-func weekly(s string) (DrillConfig, error) {
+// drillTime reads a weekday, by its name or the first three letters or more of it, and a time.
+func drillTime(s string) (drill.Schedule, error) {
 	name, clock, _ := strings.Cut(s, " ")
 	at, err := time.Parse("15:04", clock)
-	i := slices.IndexFunc(weekdays, func(w string) bool {
-		return len(name) >= 3 && len(name) <= len(w) && strings.EqualFold(w[:len(name)], name)
-	})
-	if err != nil || i < 0 {
-		return DrillConfig{}, errors.New("write a weekday and a time of UTC, such as Sunday 04:00")
+	for d := time.Sunday; err == nil && d <= time.Saturday; d++ {
+		whole := d.String()
+		if len(name) >= 3 && len(name) <= len(whole) && strings.EqualFold(whole[:len(name)], name) {
+			return drill.Schedule{Weekday: d, Hour: at.Hour(), Minute: at.Minute()}, nil
+		}
 	}
-	return DrillConfig{Weekday: time.Weekday(i), Time: time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute}, nil
+	return drill.Schedule{}, errors.New("write a weekday and a time of UTC, such as Sunday 04:00")
 }
 
 func number(least, most int) func(string) (int, error) {

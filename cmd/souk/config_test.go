@@ -23,6 +23,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/souk-market/souk/internal/drill"
 )
 
 // Secrets of the right form and of no account.
@@ -226,7 +228,7 @@ func TestEverySettingReachesTheConfig(t *testing.T) {
 		ACMEDirectory: "https://localhost:14000/dir", ACMERoot: "root.pem", HTTPAddr: ":8080",
 		Replicas: []ReplicaConfig{first, second}, Replica: forAll,
 		Sync: SyncConfig{Orders: true, Timeout: 3 * time.Second, Continue: true}, Lease: 30 * time.Second,
-		Drill:        DrillConfig{Weekday: time.Tuesday, Time: 23*time.Hour + 15*time.Minute},
+		Drill:        DrillConfig{At: drill.Schedule{Weekday: time.Tuesday, Hour: 23, Minute: 15}},
 		CommissionBP: 1250, Currency: "EUR",
 		Stripe: StripeConfig{SecretKey: newSecret(liveKey), WebhookSecrets: []Secret{newSecret(signing), newSecret(nextSigning)}, Live: true},
 		Mail: MailConfig{From: netmail.Address{Name: "Bazaar", Address: "shop@example.com"},

@@ -155,7 +155,7 @@ func (h *house) newDrills(shipping []*replica.Replicator) *drill.Runner {
 		r.Sources = append(r.Sources, drill.Source{Client: s.Client(), Replicator: s})
 	}
 	if at := h.cfg.Drill; at.Weekly {
-		r.Schedule = &drill.Schedule{Weekday: at.Weekday, Hour: int(at.Time / time.Hour), Minute: int(at.Time % time.Hour / time.Minute)}
+		r.Schedule = &at.At
 	}
 	return r
 }

@@ -29,6 +29,12 @@ type house struct {
 	people  *account.Roster
 	bank    *sandbox.Bank // nil where Stripe takes the payments
 	drills  *drill.Runner // nil until it is asked for (drillRunner), or the server has started
+
+	// What replicate sets.
+	takeOver bool // from the server that writes to the replica
+	replicas []*shipper
+	duty     *duty
+	acks     *acks // nil where nothing waits for a replica
 }
 
 // openHouse opens the data directory, making it when it isn't there.

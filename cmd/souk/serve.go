@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/souk-market/souk/internal/api"
@@ -20,14 +21,16 @@ import (
 	"github.com/souk-market/souk/internal/monitor"
 	"github.com/souk-market/souk/internal/notify"
 	"github.com/souk-market/souk/internal/order"
-	"github.com/souk-market/souk/internal/replica"
 	"github.com/souk-market/souk/internal/web"
 	"github.com/souk-market/souk/payments"
 	"github.com/souk-market/souk/payments/sandbox"
 	"github.com/souk-market/souk/payments/stripe"
 )
 
-type serveCmd struct{ settingsFlags }
+type serveCmd struct {
+	settingsFlags
+	Takeover bool `help:"Take over from the server that writes to the replica this directory was restored from: its part of the replica is sealed, and it stops selling."`
+}
 
 func (c *serveCmd) Run(ctx context.Context) error {
 	cfg, _, err := c.load(nil)
@@ -38,6 +41,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	h.takeOver = c.Takeover
 	return h.serve(ctx, serveOptions{})
 }
 
@@ -58,32 +62,75 @@ type part struct {
 // order and stop in the reverse one, each before the next is told to: first the edge
 // finishes its requests, last the replicas ship what the others have still written.
 func (h *house) serve(ctx context.Context, o serveOptions) error {
-	parts, addr, err := h.wire(o)
+	err := h.replicate(ctx)
+	var f *front
+	if err == nil {
+		f, err = h.openFront()
+	}
+	var parts []part
+	if err == nil {
+		parts, err = h.wire(f, o)
+	}
 	if err != nil {
-		return errors.Join(err, h.close())
+		return errors.Join(err, f.close(), h.close())
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var stops []func()
-	for _, p := range parts {
-		stops = append(stops, start(ctx, cancel, p))
-	}
-	h.log.Info("the marketplace is open", "address", addr, "sandbox", !h.cfg.Stripe.SecretKey.IsSet(), "version", version())
+	parts = append(parts, part{"edge", f.Run})
+	run := startAll(ctx, append(parts, h.listen()...))
+	h.log.Info("the marketplace is open", "address", f.baseURL, "sandbox", !h.cfg.Stripe.SecretKey.IsSet(), "version", version())
 	if o.ready != nil {
-		o.ready(addr)
+		o.ready(f.baseURL)
 	}
-	<-ctx.Done()
+	<-run.ctx.Done()
 	h.log.Info("stopping")
-	for i := len(stops) - 1; i >= 0; i-- {
-		stops[i]()
-	}
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		err = cause
-	}
+	err = run.stop()
 	if err = errors.Join(err, h.close()); err == nil {
 		h.log.Info("stopped")
 	}
 	return err
+}
+
+// replicate opens the replicas. From here on the house has its duty, and purchases wait
+// for replicas where they are to.
+func (h *house) replicate(ctx context.Context) error {
+	h.duty = newDuty(h.db, h.log)
+	if err := h.addReplicas(); err != nil {
+		return err
+	}
+	if h.cfg.Sync.Orders {
+		h.acks = newAcks(h.cfg.Sync, h.replicas, h.log)
+	}
+	return h.openReplicas(ctx)
+}
+
+// crew are parts that run.
+type crew struct {
+	ctx   context.Context // ends when they have to stop
+	stops []func()
+	end   context.CancelCauseFunc
+}
+
+// startAll starts parts in their order. They have to stop when ctx ends, or when one of
+// them does by itself.
+func startAll(ctx context.Context, parts []part) *crew {
+	r := &crew{}
+	r.ctx, r.end = context.WithCancelCause(ctx)
+	for _, p := range parts {
+		r.stops = append(r.stops, start(r.ctx, r.end, p))
+	}
+	return r
+}
+
+// stop stops the parts in the reverse order, and returns why one of them ended by itself.
+func (r *crew) stop() error {
+	for i := len(r.stops) - 1; i >= 0; i-- {
+		r.stops[i]()
+	}
+	cause := context.Cause(r.ctx)
+	r.end(nil)
+	if cause == nil || errors.Is(cause, context.Canceled) {
+		return nil
+	}
+	return cause
 }
 
 // start runs a part with a context of its own, so that parts stop one after the other,
@@ -106,71 +153,104 @@ func start(all context.Context, failed context.CancelCauseFunc, p part) (stop fu
 	}
 }
 
-// wire makes the parts of the marketplace, in the order of their start, and listens.
-func (h *house) wire(o serveOptions) (parts []part, baseURL string, err error) {
+// wire makes the parts of the marketplace, in the order of their start, and gives its
+// address the ways in.
+func (h *house) wire(f *front, o serveOptions) (parts []part, err error) {
 	cfg := h.cfg
-	var handler http.Handler // known when the address is
-	server, err := h.edge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	provider, bank, err := h.provider(f)
 	if err != nil {
-		return nil, "", err
-	}
-	if err := server.Listen(); err != nil {
-		return nil, "", err
-	}
-	defer func() {
-		if err != nil {
-			server.Close()
-		}
-	}()
-	if baseURL = cfg.BaseURL; baseURL == "" {
-		baseURL = server.URL()
-	}
-	provider, bank, err := h.provider(baseURL, server)
-	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	shop := order.New(order.Config{
-		Store: h.db, Tenant: market.MainTenant, Blobs: h.blobs, Provider: provider, BaseURL: baseURL,
+		Store: h.db, Tenant: market.MainTenant, Blobs: h.blobs, Provider: provider, BaseURL: f.baseURL,
 		Commission: cfg.CommissionBP, Currency: cfg.Currency, Logger: h.log,
 	})
-	mailer, outbox, err := h.mailer(shop, baseURL)
+	mailer, outbox, err := h.mailer(shop, f.baseURL)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	if !o.devMail {
 		outbox = nil
 	}
-	replicas, err := h.replicas()
-	if err != nil {
-		return nil, "", err
-	}
 	pages := web.New(web.Config{
-		Name: cfg.Name, BaseURL: baseURL, Catalog: h.catalog, Shop: shop, Accounts: h.people,
+		Name: cfg.Name, BaseURL: f.baseURL, Catalog: h.catalog, Shop: shop, Accounts: h.people,
 		Blobs: h.blobs, Provider: provider, Outbox: outbox, Logger: h.log,
 	})
-	rest := api.New(api.Config{
-		Catalog: h.catalog, Licenses: &licensing.Desk{Store: h.db, Tenant: market.MainTenant},
-		BaseURL: func() string { return baseURL }, Currency: cfg.Currency, Version: version(), Logger: h.log,
-	})
 	runner := jobs.New(h.db, market.MainTenant, mailer.Handlers(), h.log)
-	h.drills = h.newDrills(replicas)
-	watch := h.monitor(replicas, runner)
-	handler = h.guard(routes(pages, rest, watch, bank), watch, baseURL)
+	h.drills = h.newDrills(h.replicators())
+	watch := h.monitor(runner)
+	f.show(h.guard(routes(pages, h.api(f.baseURL), watch, bank), watch, f.baseURL))
 
-	for _, r := range replicas {
-		parts = append(parts, part{"replica", r.Run})
+	for _, s := range h.replicas {
+		parts = append(parts, part{"replica", func(ctx context.Context) error { return s.run(ctx, h.duty) }})
 	}
-	parts = append(parts, part{"search", h.index.Run}, part{"drills", h.drills.Run})
+	if h.acks != nil {
+		parts = append(parts, part{"acknowledgements", func(ctx context.Context) error { return h.acks.run(ctx, h.alarm) }})
+	}
+	parts = append(parts, part{"search", h.index.Run})
 	if bank != nil {
 		parts = append(parts, part{"sandbox", bank.Run})
 	}
-	parts = append(parts,
-		part{"jobs", func(ctx context.Context) error { return h.runJobs(ctx, shop, runner) }},
-		part{"reconcile", func(ctx context.Context) error { return h.maintain(ctx, shop) }},
-		part{"files", h.collectFiles},
-		part{"edge", server.Run},
-	)
-	return append(parts, h.listen()...), baseURL, nil
+	return append(parts,
+		h.duty.while(part{"jobs", func(ctx context.Context) error { return h.runJobs(ctx, shop, runner) }}),
+		h.duty.while(part{"reconcile", func(ctx context.Context) error { return h.maintain(ctx, shop) }}),
+		h.duty.while(part{"files", h.collectFiles}),
+		h.duty.while(part{"drills", h.drills.Run}),
+	), nil
+}
+
+// api is the ways in for programs.
+func (h *house) api(baseURL string) http.Handler {
+	return api.New(api.Config{
+		Catalog: h.catalog, Licenses: &licensing.Desk{Store: h.db, Tenant: market.MainTenant},
+		BaseURL: func() string { return baseURL }, Currency: h.cfg.Currency, Version: version(), Logger: h.log,
+	})
+}
+
+// front is the address of the marketplace. What answers there can be exchanged.
+type front struct {
+	*edge.Server
+	baseURL string
+	handler atomic.Pointer[http.Handler]
+}
+
+// openFront listens. Whoever comes before show is asked to wait.
+func (h *house) openFront() (*front, error) {
+	f := &front{}
+	var err error
+	f.Server, err = h.edge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := f.handler.Load(); h != nil {
+			(*h).ServeHTTP(w, r)
+			return
+		}
+		notYet(w, r)
+	}))
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Listen(); err != nil {
+		return nil, err
+	}
+	if f.baseURL = h.cfg.BaseURL; f.baseURL == "" {
+		f.baseURL = f.URL()
+	}
+	return f, nil
+}
+
+func (f *front) show(h http.Handler) { f.handler.Store(&h) }
+
+func (f *front) close() error {
+	if f == nil {
+		return nil
+	}
+	return f.Server.Close()
+}
+
+// notYet answers while there is nothing that could.
+func notYet(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "The marketplace is starting. Please try again in a moment.", http.StatusServiceUnavailable)
 }
 
 func (h *house) edge(handler http.Handler) (*edge.Server, error) {
@@ -181,7 +261,7 @@ func (h *house) edge(handler http.Handler) (*edge.Server, error) {
 }
 
 // provider is Stripe when there are keys for it, and else the sandbox.
-func (h *house) provider(baseURL string, server *edge.Server) (payments.Provider, *sandbox.Bank, error) {
+func (h *house) provider(f *front) (payments.Provider, *sandbox.Bank, error) {
 	if key := h.cfg.Stripe.SecretKey; key.IsSet() {
 		var secrets []string
 		for _, s := range h.cfg.Stripe.WebhookSecrets {
@@ -191,14 +271,14 @@ func (h *house) provider(baseURL string, server *edge.Server) (payments.Provider
 		return p, nil, err
 	}
 	bank, err := sandbox.Open(sandbox.Options{
-		Dir: filepath.Join(h.cfg.Data, "sandbox"), Logger: h.log, Client: loopbackClient(server.Addr()),
+		Dir: filepath.Join(h.cfg.Data, "sandbox"), Logger: h.log, Client: loopbackClient(f.Addr()),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	h.bank = bank
-	bank.SetBaseURL(baseURL)
-	bank.SetWebhookURL(server.URL() + "/webhooks/" + bank.Name())
+	bank.SetBaseURL(f.baseURL)
+	bank.SetWebhookURL(f.URL() + "/webhooks/" + bank.Name())
 	return bank, bank, nil
 }
 
@@ -236,18 +316,6 @@ func (h *house) mailer(shop *order.Shop, baseURL string) (*notify.Mailer, *mail.
 	outbox, err := mail.OpenOutbox(filepath.Join(h.cfg.Data, "outbox"), time.Now)
 	m.Sender = outbox
 	return m, outbox, err
-}
-
-func (h *house) replicas() ([]*replica.Replicator, error) {
-	var all []*replica.Replicator
-	for _, r := range h.cfg.Replicas {
-		client, err := replica.OpenClient(r.URL, h.log)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, replica.New(h.db, h.blobs, client, replica.Options{TakeOver: true, DataDir: h.cfg.Data, Interval: r.Interval, SnapshotEvery: r.SnapshotEvery, SpoolDir: filepath.Join(h.cfg.Data, "spool"), Logger: h.log}))
-	}
-	return all, nil
 }
 
 // routes puts the ways in side by side.

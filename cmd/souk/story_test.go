@@ -239,7 +239,7 @@ func story(t *testing.T, replicaURL string) {
 	if out := mustSouk(t, "check", "--data", restored, "--full"); !strings.Contains(out, "everything is in order") {
 		t.Errorf("check says: %s", out)
 	}
-	again := serve(t, "serve", "--data", restored, "--addr", strings.TrimPrefix(market.URL, "http://"), "--replica", replicaURL)
+	again := serve(t, "serve", "--data", restored, "--addr", strings.TrimPrefix(market.URL, "http://"), "--replica", replicaURL, "--takeover")
 	v = visit(t, again.URL)
 	kept := v.open(receipt.url.Path)
 	if kept.key() != receipt.key() || len(kept.downloads()) != 2 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/souk-market/souk/internal/edge"
 	"github.com/souk-market/souk/internal/jobs"
@@ -15,7 +16,7 @@ import (
 )
 
 // monitor watches the parts of the marketplace.
-func (h *house) monitor(replicas []*replica.Replicator, runner *jobs.Runner) *monitor.Monitor {
+func (h *house) monitor(runner *jobs.Runner) *monitor.Monitor {
 	m := monitor.New(monitor.Options{Token: h.cfg.MetricsToken.Reveal(), Version: version(), Logger: h.log})
 	m.WatchStore(h.db.Stats)
 	m.WatchJobs(h.jobCounts)
@@ -27,10 +28,11 @@ func (h *house) monitor(replicas []*replica.Replicator, runner *jobs.Runner) *mo
 		}
 		return float64(len(kinds))
 	})
-	for i, r := range replicas {
-		m.WatchReplica(fmt.Sprint(i+1), func() monitor.Replica { return replicaFigures(r) })
+	for i, r := range h.replicas {
+		m.WatchReplica(fmt.Sprint(i+1), func() monitor.Replica { return replicaFigures(r.Replicator) })
 	}
 	m.WatchDrills(h.drillFigures)
+	h.watchDuty(m)
 	m.Check("store", func(ctx context.Context) error {
 		return h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
 			_, err := store.PopularAgents.Count(tx, store.All{})
@@ -44,6 +46,45 @@ func (h *house) monitor(replicas []*replica.Replicator, runner *jobs.Runner) *mo
 		return nil
 	})
 	return m
+}
+
+// watchDuty shows whether this server sells, and what purchases wait for.
+func (h *house) watchDuty(m *monitor.Monitor) {
+	m.Check("duty", func(context.Context) error { return h.duty.err() })
+	m.Gauge("souk_read_only", "1 while this server writes nothing: another has taken over, or its lease is lost.", func() float64 {
+		return oneWhile(h.duty.err() != nil)
+	})
+	if h.acks == nil {
+		return
+	}
+	m.Gauge("souk_sync_failing", "1 while no replica acknowledges purchases.", func() float64 { return oneWhile(h.acks.err() != nil) })
+	m.Gauge("souk_sync_unacknowledged", "Commits confirmed without a replica's acknowledgement since the start.", func() float64 {
+		return float64(h.acks.passed.Load())
+	})
+}
+
+func oneWhile(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// alarm tells the operator that purchases are no longer acknowledged by a replica.
+func (h *house) alarm(err error) {
+	a := market.Alert{Subject: "No replica acknowledges purchases", At: time.Now().UTC()}
+	if h.cfg.Sync.Continue {
+		a.Text = "Purchases are confirmed without a replica until one answers again; a loss of this machine would lose them."
+	} else {
+		a.Text = "Purchases are refused until a replica answers again."
+	}
+	a.Text += fmt.Sprintf(" Look at souk replica status. The reason: %v", err)
+	_, failed := h.db.Update(context.Background(), market.MainTenant, store.Op{Class: store.UserData}, func(tx *store.Tx) error {
+		return store.Enqueue(tx, market.AlertJob, a)
+	})
+	if failed != nil {
+		h.log.Error("the alert could not be stored", "err", failed)
+	}
 }
 
 func (h *house) jobCounts() map[string]int {
