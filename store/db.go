@@ -56,6 +56,7 @@ type DB struct {
 	gate   gate
 
 	writable writable
+	acks     acks
 
 	nodeMu  sync.Mutex
 	node    Node
@@ -135,12 +136,12 @@ func Open(o Options) (*DB, error) {
 		opts: o, faults: o.Faults,
 		writer:   make(chan struct{}, 1),
 		gate:     newGate(),
-		writable: writable{ended: make(chan struct{})},
 		damage:   damage{log: o.Logger},
 		retained: map[string]LSN{},
 		frontier: frontier{},
 	}
 	db.writer <- struct{}{}
+	db.writable.start()
 	if err := db.open(); err != nil {
 		return nil, err
 	}
@@ -284,6 +285,7 @@ func (db *DB) readHead() error {
 		return err
 	}
 	db.last, db.lastChain, db.lastTime = c.LSN, c.Chain, c.Time
+	db.acks.last = c.LSN // any commit before may be one of money
 	db.committed.Store(uint64(c.LSN))
 	db.durable.Store(uint64(c.LSN))
 	return nil
@@ -292,6 +294,7 @@ func (db *DB) readHead() error {
 // Close waits for the transactions under way and closes the database. What is asked of
 // it from then on is answered with Unavailable. Snapshots are closed before.
 func (db *DB) Close() error {
+	db.stopWaiting()
 	if !db.gate.shut() {
 		return nil
 	}

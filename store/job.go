@@ -90,6 +90,7 @@ func ClaimJobs(tx *Tx, claims []Claim) ([]Job, error) {
 				return nil, err
 			}
 			claimed = append(claimed, j)
+			tx.own.acts = true
 		}
 	}
 	return claimed, nil

@@ -25,6 +25,7 @@ type opRecord struct {
 	LSN    LSN       `cbor:"lsn"`
 	At     time.Time `cbor:"at"`
 	Result []byte    `cbor:"result,omitempty"`
+	Money  bool      `cbor:"money,omitempty"` // see RequireAck
 }
 
 // PruneOps looks at up to n operations after the one with the ID after ("" for the

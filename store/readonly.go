@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"sync"
 )
@@ -10,9 +11,14 @@ import (
 // read-only hasn't stopped.
 type writable struct {
 	mu     sync.Mutex
-	reason error         // why not; nil while they may
-	ended  chan struct{} // closed when reason is set; made anew when it is cleared
+	reason error // why not; nil while they may
+	// stopped ends when reason is set, and with it what waits for a replica; it is made
+	// anew when reason is cleared.
+	stopped context.Context
+	stop    context.CancelCauseFunc
 }
+
+func (w *writable) start() { w.stopped, w.stop = context.WithCancelCause(context.Background()) }
 
 // SetReadOnly makes Update answer with reason, before its function runs, while View goes
 // on; nil ends that. It may be called from anywhere, and doesn't wait for the disk.
@@ -28,9 +34,9 @@ func (db *DB) SetReadOnly(reason error) {
 	w.reason = reason
 	switch {
 	case was == nil && reason != nil:
-		close(w.ended)
+		w.stop(reason)
 	case was != nil && reason == nil:
-		w.ended = make(chan struct{})
+		w.start()
 	}
 }
 
@@ -48,6 +54,20 @@ func (db *DB) readOnly() error {
 		return ErrStandby
 	}
 	return db.writable.reason
+}
+
+// stopped returns a context that ends when nothing is to be acknowledged any more.
+func (db *DB) stopped() context.Context {
+	db.writable.mu.Lock()
+	defer db.writable.mu.Unlock()
+	return db.writable.stopped
+}
+
+// stopWaiting ends what waits for a replica, for Close.
+func (db *DB) stopWaiting() {
+	db.writable.mu.Lock()
+	defer db.writable.mu.Unlock()
+	db.writable.stop(errStopping)
 }
 
 // confirmed is the last word on a commit that is on disk: its acknowledgement, unless

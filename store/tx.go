@@ -35,6 +35,7 @@ type reader struct {
 	prefix tuple   // of the tenant
 	tenant market.TenantID
 	now    time.Time
+	money  bool // it has asked for something of moneyTables
 }
 
 func (r *reader) self() *reader { return r }
@@ -47,6 +48,7 @@ func (r *reader) Tenant() market.TenantID { return r.tenant }
 
 // table begins a key of a table.
 func (r *reader) table(id tableID, kind byte) tuple {
+	r.money = r.money || moneyTables[id]
 	var t tuple
 	if r.own != nil {
 		t = r.own.take(keySpace)
@@ -139,6 +141,9 @@ func (tx *Tx) write(key, value []byte, deleted bool) error {
 		return tx.fail(err)
 	}
 	tx.own.add(key, value, deleted)
+	if at := len(tx.prefix); at < len(key) && moneyTables[key[at]] {
+		tx.own.money = true
+	}
 	return nil
 }
 

@@ -27,6 +27,8 @@ type Result struct {
 	LSN      LSN    // of the commit; of the last one when nothing was written
 	Value    []byte // what fn gave to SetResult, now or the first time
 	Repeated bool   // the operation had been done before: fn's writes were not made
+
+	ack LSN // the commit whose acknowledgement to wait for, 0 for none
 }
 
 // View runs fn on a snapshot of the tenant's records. fn's error is returned as it is.
@@ -50,10 +52,17 @@ func (db *DB) View(ctx context.Context, tenant market.TenantID, fn func(tx *Read
 
 // ViewDurable is View for what may leave the machine and be held against us, such as a
 // receipt: it returns when all that fn has read is on disk, so that a crash can't take
-// back what somebody was shown. It waits for a sync at most.
-// Errors: fn's; ctx's when it ends while waiting, and then nothing read may be shown.
+// back what somebody was shown. It waits for a sync, and for a replica with RequireAck.
+// Errors: fn's; ctx's when it ends while waiting, or ErrNotConfirmed, and then nothing read
+// may be shown.
 func (db *DB) ViewDurable(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) error {
-	if err := db.View(ctx, tenant, fn); err != nil {
+	ofMoney := false
+	err := db.View(ctx, tenant, func(tx *ReadTx) error {
+		err := fn(tx)
+		ofMoney = tx.money
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if err := db.gate.enter(); err != nil {
@@ -63,12 +72,15 @@ func (db *DB) ViewDurable(ctx context.Context, tenant market.TenantID, fn func(t
 	if err := db.turn(ctx); err != nil { // a commit is visible a moment before it is counted
 		return err
 	}
-	last := db.last
+	last, money := db.last, db.acks.last
 	db.yield()
 	if err := db.waitDurable(ctx, last); err != nil {
 		return fmt.Errorf("store: waiting for the disk: %w", err)
 	}
-	return nil
+	if !ofMoney {
+		return nil
+	}
+	return db.acknowledged(ctx, money)
 }
 
 // maxTenant bounds a tenant's ID in bytes: it is in every key.
@@ -132,6 +144,9 @@ func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn 
 	}
 	if batch == nil { // nothing written now; what was read may still be on its way to the disk
 		err := db.waitDurable(context.WithoutCancel(ctx), res.LSN)
+		if err == nil {
+			err = db.acknowledged(ctx, res.ack)
+		}
 		if err == nil && res.Repeated {
 			err = db.confirmed(res.LSN)
 		}
@@ -145,6 +160,9 @@ func (db *DB) updateOnce(ctx context.Context, tenant market.TenantID, op Op, fn 
 	db.markDurable(res.LSN)
 	if err := batch.Close(); err != nil {
 		return Result{}, fmt.Errorf("store: closing a batch: %w", err)
+	}
+	if err := db.acknowledged(ctx, res.ack); err != nil {
+		return Result{}, err
 	}
 	if err := db.confirmed(res.LSN); err != nil {
 		return Result{}, err
@@ -174,8 +192,14 @@ func (db *DB) commit(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res 
 	if len(db.own.entries) == 0 {
 		return res, nil, nil
 	}
+	if err := db.refuseMoney(); err != nil {
+		return Result{}, nil, err
+	}
 	batch, err = db.apply(op.Class)
-	res.LSN = db.last
+	res.LSN, res.ack = db.last, 0
+	if db.own.money || db.own.acts {
+		res.ack = db.acks.last
+	}
 	return res, batch, err
 }
 
@@ -196,7 +220,11 @@ func (db *DB) run(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Res
 	if op.ID != "" {
 		done, err := tx.operation(op.ID)
 		if err == nil {
-			return Result{LSN: db.last, Value: done.Result, Repeated: true}, nil
+			res := Result{LSN: db.last, Value: done.Result, Repeated: true}
+			if done.Money {
+				res.ack = done.LSN
+			}
+			return res, nil
 		}
 		if !market.Is(err, market.NotFound) {
 			return Result{}, err
@@ -215,11 +243,15 @@ func (db *DB) run(tenant market.TenantID, op Op, fn func(tx *Tx) error) (res Res
 		return Result{}, fmt.Errorf("%w: it ran for %v, over the limit of %v", ErrTimeLimit, spent, MaxTime)
 	}
 	if op.ID != "" {
-		if err := tx.keepOperation(opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result}); err != nil {
+		if err := tx.keepOperation(opRecord{ID: op.ID, LSN: db.last + 1, At: tx.now, Result: tx.result, Money: tx.own.money}); err != nil {
 			return Result{}, err
 		}
 	}
-	return Result{LSN: db.last, Value: tx.result}, nil
+	res = Result{LSN: db.last, Value: tx.result}
+	if tx.reader.money {
+		res.ack = db.acks.last // unless something is written
+	}
+	return res, nil
 }
 
 // apply makes a commit of what db.own holds: it gives it its LSN and log entry and
@@ -261,6 +293,9 @@ func (db *DB) apply(class Class) (*pebble.Batch, error) {
 		return nil, err
 	}
 	db.last, db.lastChain, db.lastTime = lsn, chain, at
+	if db.own.money {
+		db.acks.last = lsn
+	}
 	db.committed.Store(uint64(lsn))
 	db.commits.Add(1)
 	db.writes.Add(uint64(len(keys)))

@@ -18,6 +18,8 @@ type writes struct {
 	arena   []byte       // used up to its length
 	values  bytes.Buffer // of records; what it outgrows stays with those who have parts of it
 	counts  []countChange
+	money   bool // something of moneyTables is among them
+	acts    bool // whoever made them acts on what others have committed
 }
 
 // write is a value set at a key, or its deletion.
@@ -43,6 +45,7 @@ func (w *writes) reset() {
 	clear(w.entries)
 	clear(w.counts)
 	w.entries, w.order, w.counts = w.entries[:0], w.order[:0], w.counts[:0]
+	w.money, w.acts = false, false
 	if w.arena = w.arena[:0]; cap(w.arena) > arenaKept {
 		w.arena = nil
 	}
