@@ -64,8 +64,9 @@ type StripeConfig struct {
 // MailConfig has a sender whenever it has a server. Without a server mail goes to the
 // outbox.
 type MailConfig struct {
-	From netmail.Address
-	SMTP SMTPServer
+	From     netmail.Address
+	Operator string // who gets alerts; empty for nobody
+	SMTP     SMTPServer
 }
 
 // SMTPServer is a mail server; the zero value is none.
@@ -178,6 +179,9 @@ var operationSettings = []setting{
 	{name: "mail.from", hint: "ADDRESS",
 		help: "The sender of mails: shop@example.com, or Shop <shop@example.com>.",
 		set:  one(func(c *Config) *netmail.Address { return &c.Mail.From }, sender)},
+	{name: "mail.operator", hint: "ADDRESS",
+		help: "Where alerts go, as of a restore drill that failed. Without it they are in the log only.",
+		set:  one(func(c *Config) *string { return &c.Mail.Operator }, email)},
 	{name: "mail.smtp", hint: "URL", secret: true, mask: maskURL,
 		help: "The mail server: smtp://user:password@host:587 (STARTTLS), or smtps://user:password@host:465. Without one mails are kept in the data directory's outbox.",
 		set:  one(func(c *Config) *SMTPServer { return &c.Mail.SMTP }, smtpServer)},

@@ -205,6 +205,7 @@ live = true
 
 [mail]
 from = "Bazaar <shop@example.com>"
+operator = "ops@example.com"
 smtp = "smtps://shop%40example.com:p%40ss@mail.example.com"
 `
 
@@ -231,7 +232,7 @@ func TestEverySettingReachesTheConfig(t *testing.T) {
 		Drill:        DrillConfig{At: drill.Schedule{Weekday: time.Tuesday, Hour: 23, Minute: 15}},
 		CommissionBP: 1250, Currency: "EUR",
 		Stripe: StripeConfig{SecretKey: newSecret(liveKey), WebhookSecrets: []Secret{newSecret(signing), newSecret(nextSigning)}, Live: true},
-		Mail: MailConfig{From: netmail.Address{Name: "Bazaar", Address: "shop@example.com"},
+		Mail: MailConfig{From: netmail.Address{Name: "Bazaar", Address: "shop@example.com"}, Operator: "ops@example.com",
 			SMTP: SMTPServer{Host: "mail.example.com", Port: 465, Username: "shop@example.com", Password: newSecret("p@ss"), ImplicitTLS: true}},
 		MetricsToken: newSecret("0123456789abcdef"), LogLevel: slog.LevelDebug, LogFormat: "json",
 		CacheSize: 128 << 20, MinFree: 1 << 30,
@@ -398,6 +399,7 @@ var sentences = []struct{ toml, want string }{
 	{`stripe = { secret-key = "` + testKey + `", webhook-secret = "` + testKey + `" }`, `stripe.webhook-secret can't be "sk_test_…p7dc": write the signing secret of the webhook endpoint as Stripe shows it; it begins with whsec_.`},
 	{`stripe = { secret-key = "` + testKey + `", webhook-secret = ["whsec_1", "whsec_2", "whsec_3"] }`, `stripe.webhook-secret takes at most 2 values, and there are 3.`},
 	{`stripe.live = "maybe"`, `stripe.live can't be "maybe": write true or false.`},
+	{`mail.operator = "ops"`, `mail.operator can't be "ops": write one e-mail address, such as admin@example.com.`},
 	{`mail.from = "shop"`, `mail.from can't be "shop": write shop@example.com, or Shop <shop@example.com>.`},
 	{`mail = { from = "a@example.com", smtp = "mail://user:hunter2@mail.example.com" }`, `mail.smtp can't be "mail://user:xxxxx@mail.example.com": write smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465, with %40 and the like for special characters in user and password, or without both.`},
 
@@ -571,6 +573,7 @@ func TestValuesRefused(t *testing.T) {
 		"replica":          {"", "/mnt/x", "file://host/x", "file:///", "file:x", "file:///x?y", "s3://", "s3://bucket", "s3://bucket/", "S3", "sftp://h", "s3://b/p#x", "sftp://u:p@h/p", "http://h/p"},
 		"replica-interval": {"", "1", "0s", "-1s", "99ms", "61m", "1d", "d", "-1d", "9999999d"},
 		"mail.smtp":        {"", "mail.example.com:25", "smtp://", "smtp://u@h", "smtp://:p@h", "smtp://u:@h", "smtp://h/x", "smtp://h?x=1", "smtp://h#x", "smtp://h:0", "http://h", "smtp://u:p%@h"},
+		"mail.operator":    {"ops", "Ops <ops@example.com>"},
 		"mail.from":        {"", "a", "a@", "a@b, c@d", "a@bücher.example", "a@b.example\r\nBcc: c@d"},
 		"metrics-token":    {"", "123456789012345", "1234567890 123456", "1234567890123456é"},
 		"acme-directory":   {"", "dir", "http://ca/dir", "https:///dir", "https://u:p@ca/dir"},

@@ -303,6 +303,7 @@ func loopbackClient(listener net.Addr) *http.Client {
 // mailer sends by SMTP when a server is configured, and else into the outbox.
 func (h *house) mailer(shop *order.Shop, baseURL string) (*notify.Mailer, *mail.Outbox, error) {
 	m := &notify.Mailer{Shop: shop, Name: h.cfg.Name, BaseURL: baseURL, Logger: h.log, From: mail.Address{Name: h.cfg.Name, Email: "souk@" + mailHost(baseURL)}}
+	m.Operator.Email = h.cfg.Mail.Operator
 	if from := h.cfg.Mail.From; from.Address != "" {
 		m.From = mail.Address{Name: from.Name, Email: from.Address}
 	}
