@@ -8,7 +8,15 @@ import (
 
 // openReplica makes the client of a replica, with its key when it has one.
 func openReplica(r ReplicaConfig, log *slog.Logger) (*replica.Client, error) {
-	return replica.OpenClient(r.URL, log)
+	o := replica.ClientOptions{Logger: log}
+	if r.Key.IsSet() {
+		key, err := replica.ParseKey(r.Key.Reveal())
+		if err != nil {
+			return nil, err
+		}
+		o.Key = key
+	}
+	return replica.OpenClient(r.URL, o)
 }
 
 // replicaFlags are the settings that matter to commands about replicas.

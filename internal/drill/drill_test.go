@@ -66,7 +66,7 @@ func open(t *testing.T) *shop {
 
 func (s *shop) client(dir string) *replica.Client {
 	s.Helper()
-	c, err := replica.OpenClient("file://"+dir, nil)
+	c, err := replica.OpenClient("file://"+dir, replica.ClientOptions{})
 	if err != nil {
 		s.Fatal(err)
 	}

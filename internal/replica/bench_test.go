@@ -19,7 +19,7 @@ func filled(b *testing.B, url string, records, files int) *Client {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	c, err := OpenClient(url, nil)
+	c, err := OpenClient(url, ClientOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func BenchmarkShip(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer db.Close()
-			c, err := OpenClient(url, nil)
+			c, err := OpenClient(url, ClientOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}

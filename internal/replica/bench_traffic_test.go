@@ -53,7 +53,7 @@ func benchNode(b *testing.B, url string) (*store.DB, *Replicator) {
 
 func benchClient(b *testing.B, url string) *Client {
 	b.Helper()
-	c, err := OpenClient(url, nil)
+	c, err := OpenClient(url, ClientOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,21 +2,17 @@ package replica
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"hash/fnv"
 	"io"
 	"os"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/fxamacker/cbor/v2"
 	"github.com/superfly/ltx"
 
@@ -31,7 +27,9 @@ const (
 
 	// formatVersion is the footer's version. Fields are added to it, never renamed; a
 	// file with a higher version is refused.
-	formatVersion = 1
+	//
+	// 2 adds merged files, snapshots of segments, and encryption.
+	formatVersion = 2
 
 	// tableTarget is the raw size at which a sorted table is finished and the next one
 	// begun, so that a restore needs little memory and disk beside the database.
@@ -77,6 +75,21 @@ type footer struct {
 	// Segments hold a snapshot's tables, in key order. A snapshot has either these or
 	// Tables, which one of format 1 has.
 	Segments []segment `cbor:"segments,omitempty"`
+
+	// The links that make a chain of a replica's files, which only holders of its key can
+	// lengthen. Link is that of the file: the MAC of a level-0 file; a merged file or
+	// snapshot has that of the last level-0 file in it. PrevLink is the Link of the file
+	// before: of a merged file that before its first, of a snapshot zero. All are zero in
+	// a replica without a key.
+	PrevLink Link `cbor:"prevLink,omitzero"`
+	Link     Link `cbor:"link,omitzero"`
+	MAC      Link `cbor:"-"` // of the public part as it is stored; zero until the file is sealed or opened
+
+	// An encrypted file has a public part that lacks Tables, Blobs, Segments and, at
+	// level 0, Link, and has these instead.
+	Inner        Link         `cbor:"inner,omitzero"` // MAC of the secret part; also set when that has been read
+	BlobNames    []objectName `cbor:"blobNames,omitempty"`
+	SegmentNames []objectName `cbor:"segmentNames,omitempty"`
 }
 
 // seal names who ended a generation and where history goes on.
@@ -87,12 +100,13 @@ type seal struct {
 
 // table is one sorted table inside a file.
 type table struct {
-	Offset int64  `cbor:"off"` // bytes from the start of the file
-	Size   int64  `cbor:"len"`
-	CRC    uint32 `cbor:"crc32c"`
-	First  []byte `cbor:"first"` // smallest and largest key
-	Last   []byte `cbor:"last"`
-	Keys   int64  `cbor:"n"` // sets and deletes
+	Offset int64             `cbor:"off"` // bytes from the start of the file
+	Size   int64             `cbor:"len"`
+	CRC    uint32            `cbor:"crc32c"`
+	Sum    [sha256.Size]byte `cbor:"sum,omitzero"` // SHA-256, in encrypted files only, whose footers are authenticated
+	First  []byte            `cbor:"first"`        // smallest and largest key
+	Last   []byte            `cbor:"last"`
+	Keys   int64             `cbor:"n"` // sets and deletes
 }
 
 // time is when the file was cut. It is what a restore to a point in time goes by, and
@@ -101,7 +115,7 @@ func (f *footer) time() time.Time { return time.UnixMilli(f.Time).UTC() }
 
 // position is where a follower stands after the file.
 func (f *footer) position() Position {
-	return Position{Generation: f.Generation, TXID: ltx.TXID(f.TXID), LSN: f.LSNMax, Chain: f.Chain, Time: f.time()}
+	return Position{Generation: f.Generation, TXID: ltx.TXID(f.TXID), LSN: f.LSNMax, Chain: f.Chain, Link: f.Link, Time: f.time()}
 }
 
 // minTXID is the first number in the file's name. A snapshot stands for all files from
@@ -145,6 +159,7 @@ func ltxHeader(minTXID, maxTXID ltx.TXID, unixMilli int64, node market.NodeID) [
 // it isn't a pipe into the upload, since an upload that has to be tried again must be
 // able to go back.
 type fileWriter struct {
+	key   *Key // of the replica that the file is for; nil when it isn't encrypted
 	f     *os.File
 	off   int64 // end of the last finished table
 	opts  sstable.WriterOptions
@@ -156,8 +171,18 @@ type fileWriter struct {
 }
 
 // newFileWriter makes a spool file in dir, which is made too ("" is the system's
-// temporary directory).
-func newFileWriter(dir string) (*fileWriter, error) {
+// temporary directory). key is that of the replica, nil when it has none.
+func newFileWriter(dir string, key *Key) (*fileWriter, error) {
+	f, err := spoolFile(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &fileWriter{key: key, f: f, off: ltx.HeaderSize, opts: store.SSTOptions()}, nil
+}
+
+// spoolFile makes a nameless file in dir: it lives while it is open, and a crash leaves
+// nothing behind.
+func spoolFile(dir string) (*os.File, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("replica: making the spool folder: %w", err)
@@ -167,8 +192,8 @@ func newFileWriter(dir string) (*fileWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("replica: making a spool file: %w", err)
 	}
-	os.Remove(f.Name()) // it lives on while it is open, and a crash leaves nothing behind
-	return &fileWriter{f: f, off: ltx.HeaderSize, opts: store.SSTOptions()}, nil
+	os.Remove(f.Name())
+	return f, nil
 }
 
 // set adds a key, which must be greater than the one before. A nil value deletes.
@@ -216,6 +241,9 @@ func (w *fileWriter) begin(first []byte) error {
 		return fmt.Errorf("replica: writing the spool file: %w", err)
 	}
 	w.sink = &tableSink{w: bufio.NewWriterSize(w.f, 256<<10)}
+	if w.key != nil {
+		w.sink.sum = sha256.New()
+	}
 	w.sst = sstable.NewWriter(w.sink, w.opts)
 	w.cur = table{Offset: w.off, First: append([]byte(nil), first...)}
 	w.raw = 0
@@ -233,18 +261,25 @@ func (w *fileWriter) endTable() error {
 		return fmt.Errorf("replica: finishing a table: %w", err)
 	}
 	w.cur.Size, w.cur.CRC = w.sink.n, w.sink.crc
+	if w.sink.sum != nil {
+		w.sink.sum.Sum(w.cur.Sum[:0])
+	}
 	w.off += w.cur.Size
 	w.parts = append(w.parts, w.cur)
 	return nil
 }
 
-// finish writes footer, trailer and header, and returns the file, rewound. It is gone
-// after discard.
+// finish writes footer, trailer and header, and returns the file, rewound, in its plain
+// form: sending it to an encrypted replica seals it. It is gone after discard. A file of
+// level 0 gets its Link; that of others is the caller's to set.
 func (w *fileWriter) finish(f *footer) (*os.File, error) {
 	if err := w.endTable(); err != nil {
 		return nil, err
 	}
 	f.Version, f.Tables = formatVersion, w.parts
+	if err := f.link(w.key); err != nil {
+		return nil, err
+	}
 	tail, err := encodeTail(f)
 	if err != nil {
 		return nil, err
@@ -276,14 +311,23 @@ func encodeTail(f *footer) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("replica: encoding a footer: %w", err)
 	}
-	b := binary.BigEndian.AppendUint32(body, uint32(len(body)))
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
-	return append(b, fileMagic...), nil
+	return withTrailer(body), nil
 }
 
-// encodeTombstone is a whole file without tables.
-func encodeTombstone(f *footer) ([]byte, error) {
+func withTrailer(body []byte) []byte {
+	crc := crc32.Checksum(body, castagnoli)
+	b := binary.BigEndian.AppendUint32(body, uint32(len(body)))
+	b = binary.BigEndian.AppendUint32(b, crc)
+	return append(b, fileMagic...)
+}
+
+// encodeTombstone is a whole file without tables, in its plain form, with its Link. key
+// is as newFileWriter's.
+func encodeTombstone(f *footer, key *Key) ([]byte, error) {
 	f.Version = formatVersion
+	if err := f.link(key); err != nil {
+		return nil, err
+	}
 	tail, err := encodeTail(f)
 	if err != nil {
 		return nil, err
@@ -296,11 +340,15 @@ type tableSink struct {
 	w   *bufio.Writer
 	n   int64
 	crc uint32
+	sum hash.Hash // nil when nobody asks for it
 }
 
 func (s *tableSink) Write(p []byte) error {
 	s.n += int64(len(p))
 	s.crc = crc32.Update(s.crc, castagnoli, p)
+	if s.sum != nil {
+		s.sum.Write(p)
+	}
 	_, err := s.w.Write(p)
 	return err
 }
@@ -309,181 +357,3 @@ func (s *tableSink) Write(p []byte) error {
 // file is cut anew from the change log.
 func (s *tableSink) Finish() error { return s.w.Flush() }
 func (s *tableSink) Abort()        {}
-
-// changeFile is a file whose footer, header and layout have been verified. Its tables
-// are verified as they are extracted or read.
-type changeFile struct {
-	name string
-	r    io.ReaderAt
-	footer
-}
-
-// openChangeFile verifies the frame of a file of size bytes: magic, footer CRC, version,
-// header, and that the tables fill the space between header and footer. name is for errors.
-func openChangeFile(name string, r io.ReaderAt, size int64) (*changeFile, error) {
-	bad := func(format string, args ...any) (*changeFile, error) {
-		return nil, &CorruptError{Name: name, Reason: fmt.Sprintf(format, args...)}
-	}
-	if size < int64(ltx.HeaderSize+trailerSize) {
-		return bad("it has %d bytes, fewer than an empty file", size)
-	}
-	var end [trailerSize]byte
-	if _, err := r.ReadAt(end[:], size-int64(trailerSize)); err != nil {
-		return nil, fmt.Errorf("replica: reading %s: %w", name, err)
-	}
-	if string(end[8:]) != fileMagic {
-		return bad("its end is missing")
-	}
-	n := int64(binary.BigEndian.Uint32(end[:]))
-	start := size - int64(trailerSize) - n
-	if n > maxFooter || start < ltx.HeaderSize {
-		return bad("its footer's length is wrong")
-	}
-	body := make([]byte, n)
-	if _, err := r.ReadAt(body, start); err != nil {
-		return nil, fmt.Errorf("replica: reading %s: %w", name, err)
-	}
-	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(end[4:]) {
-		return bad("its footer's checksum is wrong")
-	}
-	cf := &changeFile{name: name, r: r}
-	if err := cbor.Unmarshal(body, &cf.footer); err != nil {
-		return bad("its footer can't be read: %v", err)
-	}
-	if cf.Version > formatVersion {
-		return nil, market.Errorf(market.Conflict, "The replica file %s has format %d, and this souk knows format %d. Use a newer souk for it.",
-			name, cf.Version, formatVersion)
-	}
-	var head [ltx.HeaderSize]byte
-	if _, err := r.ReadAt(head[:], 0); err != nil {
-		return nil, fmt.Errorf("replica: reading %s: %w", name, err)
-	}
-	if !bytes.Equal(head[:], cf.header()) {
-		return bad("its header doesn't match its footer")
-	}
-	off := int64(ltx.HeaderSize)
-	for _, t := range cf.Tables {
-		if t.Offset != off || t.Size <= 0 || t.Size > start-off {
-			return bad("its tables don't follow one another")
-		}
-		off += t.Size
-	}
-	if off != start {
-		return bad("its tables don't fill it")
-	}
-	return cf, nil
-}
-
-// visitor is called for each key of a table in order; the slices are valid during the
-// call. A deleted key has no value.
-type visitor func(key, value []byte, deleted bool) error
-
-// extract writes table i to path, fsynced, verifies it, and visits it.
-func (cf *changeFile) extract(i int, path string, visit visitor) (err error) {
-	t := cf.Tables[i]
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("replica: writing a table: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	sum := crc32.New(castagnoli)
-	if _, err := io.Copy(io.MultiWriter(f, sum), io.NewSectionReader(cf.r, t.Offset, t.Size)); err != nil {
-		return fmt.Errorf("replica: writing a table of %s: %w", cf.name, err)
-	}
-	if sum.Sum32() != t.CRC {
-		return cf.wrongSum(i)
-	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("replica: syncing a table: %w", err)
-	}
-	file, err := vfs.Default.Open(path)
-	if err != nil {
-		return fmt.Errorf("replica: reading a table of %s: %w", cf.name, err)
-	}
-	readable, err := sstable.NewSimpleReadable(file)
-	if err != nil {
-		return errors.Join(fmt.Errorf("replica: reading a table of %s: %w", cf.name, err), file.Close())
-	}
-	r, err := sstable.NewReader(context.Background(), readable, sstable.ReaderOptions{})
-	if err != nil {
-		return errors.Join(cf.unreadable(err), readable.Close())
-	}
-	return cf.visitTable(i, r, visit)
-}
-
-// read is extract without a file, for small tables.
-func (cf *changeFile) read(i int, visit visitor) error {
-	t := cf.Tables[i]
-	b := make([]byte, t.Size)
-	if _, err := cf.r.ReadAt(b, t.Offset); err != nil {
-		return fmt.Errorf("replica: reading a table of %s: %w", cf.name, err)
-	}
-	if crc32.Checksum(b, castagnoli) != t.CRC {
-		return cf.wrongSum(i)
-	}
-	r, err := sstable.NewMemReader(b, sstable.ReaderOptions{})
-	if err != nil {
-		return cf.unreadable(err)
-	}
-	return cf.visitTable(i, r, visit)
-}
-
-// wrongSum: the bytes aren't those that were written. unreadable: they are, or they
-// would have failed the checksum, and still are no table.
-func (cf *changeFile) wrongSum(i int) error {
-	return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("the checksum of its table %d is wrong", i+1)}
-}
-
-func (cf *changeFile) unreadable(err error) error {
-	return &CorruptError{Name: cf.name, Reason: "a table can't be read", Err: err}
-}
-
-// visitTable reads all of table i, whose blocks Pebble verifies on the way, visits its
-// keys, and closes it.
-func (cf *changeFile) visitTable(i int, r *sstable.Reader, visit visitor) (err error) {
-	defer func() { err = errors.Join(err, r.Close()) }()
-	it, err := r.NewIter(sstable.NoTransforms, nil, nil, sstable.AssertNoBlobHandles)
-	if err != nil {
-		return cf.unreadable(err)
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	n := int64(0)
-	for kv := it.First(); kv != nil; kv = it.Next() {
-		value, _, err := kv.Value(nil)
-		if err != nil {
-			return cf.unreadable(err)
-		}
-		if err := visit(kv.K.UserKey, value, kv.Kind() == pebble.InternalKeyKindDelete); err != nil {
-			return err
-		}
-		n++
-	}
-	if err := it.Error(); err != nil {
-		return cf.unreadable(err)
-	}
-	if n != cf.Tables[i].Keys {
-		return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("its table %d has %d keys instead of %d", i+1, n, cf.Tables[i].Keys)}
-	}
-	return nil
-}
-
-// CorruptError names an object of a replica that isn't what was written.
-type CorruptError struct {
-	Name   string // the object, as the replica calls it
-	Reason string
-	Err    error
-}
-
-// Error names the object and says what is wrong with it.
-func (e *CorruptError) Error() string {
-	s := fmt.Sprintf("replica: %s is damaged: %s", e.Name, e.Reason)
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	return s
-}
-
-func (e *CorruptError) Unwrap() error { return e.Err }
-
-// Is makes every CorruptError an ErrCorrupt.
-func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }

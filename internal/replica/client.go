@@ -11,6 +11,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/benbjohnson/litestream"
@@ -32,10 +34,26 @@ func transferTimeout(size int64) time.Duration {
 	return callTimeout + time.Duration(size/slowestLine)*time.Second
 }
 
+// ClientOptions of OpenClient. The zero value is right for a replica that isn't encrypted.
+type ClientOptions struct {
+	Logger *slog.Logger // nil discards
+	// Key encrypts and authenticates what is written, and verifies what is read; nil is
+	// for a replica without encryption. It is decided when the replica is begun.
+	Key *Key
+	// Password is that of an SFTP or WebDAV user, which don't belong into the URL; "" is
+	// SOUK_REPLICA_PASSWORD in the environment.
+	Password string
+}
+
 // Client reaches one replica. Its methods may be called from any goroutine.
 type Client struct {
-	name string // the URL without credentials, for messages
-	at   transport
+	name  string // the URL without credentials, for messages
+	at    transport
+	key   *Key // nil: not encrypted
+	log   *slog.Logger
+	count requestCounters
+	// replaces is set by Probe where objects can't be created only where none is.
+	replaces atomic.Bool
 }
 
 // transport is what a kind of replica adds to litestream's client: objects that are
@@ -53,9 +71,22 @@ type transport interface {
 	// create writes an object in one step, durable when it returns, or returns
 	// ErrExists and changes nothing. at becomes the object's timestamp.
 	create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error
-	// overwrite writes a small object in one step, whether or not there is one: a hint,
-	// on which nothing rests.
-	overwrite(ctx context.Context, key string, body io.ReadSeeker) error
+	// overwrite writes an object in one step, whether or not there is one.
+	overwrite(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error
+	// exists reports whether there is an object.
+	exists(ctx context.Context, key string) (bool, error)
+	// createsByReplacing reports whether create isn't one step, by the nature of the
+	// storage: it looks, and then overwrites.
+	createsByReplacing() bool
+	// unsupported reports whether an error of create says that the storage doesn't know
+	// how to create an object only where none is, so that nothing was changed.
+	unsupported(err error) bool
+	// writes is how many requests litestream's client makes of a file of size bytes.
+	writes(size int64) uint64
+	// remove deletes files of a level under a path; one that isn't there counts as
+	// deleted. It returns those whose deletion the storage refuses, by an object lock or
+	// for want of permission. An error leaves it open which were deleted.
+	remove(ctx context.Context, under string, level int, files []fileRef) (refused []fileRef, err error)
 	// read returns a small object; an error that is fs.ErrNotExist when there is none.
 	read(ctx context.Context, key string) ([]byte, error)
 	// pastEnd reports whether an error of litestream's client says that an offset lies
@@ -74,22 +105,22 @@ const URLForms = "file:///path/to/replica or s3://bucket/path?region=REGION&endp
 // LITESTREAM_ACCESS_KEY_ID and LITESTREAM_SECRET_ACCESS_KEY, else from the places that
 // AWS tools look in; never from the URL. With ?endpoint= any server that speaks S3 will
 // do, as long as it can create an object only where none is (If-None-Match: *).
-func OpenClient(rawURL string, log *slog.Logger) (*Client, error) {
+func OpenClient(rawURL string, o ClientOptions) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme == "" {
 		return nil, market.FieldErrorf("replica", "The replica %q is no URL. Write %s.", redacted(rawURL), URLForms)
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{}
+	c := &Client{key: o.Key, log: o.Logger}
 	// Others of litestream's clients can only overwrite. An SFTP server may refuse to
 	// rename onto a taken name, but not every one does, nor in one step.
 	switch u.Scheme {
 	case "file":
 		c.name, c.at, err = openDir(u)
 	case "s3":
-		c.name, c.at, err = openS3(rawURL, u, log)
+		c.name, c.at, err = openS3(rawURL, u, o.Logger)
 	case "sftp", "webdav", "webdavs":
 		return nil, market.FieldErrorf("replica", "A %s replica can't be fenced: the protocol has no way to create a file only where "+
 			"none is, so two servers could overwrite each other's purchases. Write %s.", u.Scheme, URLForms)
@@ -110,45 +141,30 @@ func redacted(rawURL string) string {
 // String is the replica's URL without credentials.
 func (c *Client) String() string { return c.name }
 
-// probeKey is an object that every start tries to create.
-const probeKey = "probe"
-
-// Probe verifies that the replica can be written and that it creates an object only
-// where none is, on which the fence rests. Errors: Unavailable when it can't be
-// reached or written, Invalid when it overwrites.
-func (c *Client) Probe(ctx context.Context) error {
-	for range 2 { // the first start of all creates it, the second attempt must not
-		err := c.createObject(ctx, probeKey, []byte("souk: this replica creates objects only where none is\n"))
-		if errors.Is(err, ErrExists) {
-			return nil
-		}
-		if err != nil {
-			return market.Errorf(market.Unavailable, "The replica %s can't be written.", c).Because(err)
-		}
-	}
-	return market.Errorf(market.Invalid, "The replica %s overwrites objects that should be created only once (it ignores If-None-Match), "+
-		"so two servers could overwrite each other's purchases. Use another storage.", c)
-}
-
 // createObject creates a small object that isn't a change file, as transport.create.
 func (c *Client) createObject(ctx context.Context, key string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.at.create(ctx, key, bytes.NewReader(body), time.Now())
+	return c.create(ctx, key, bytes.NewReader(body), int64(len(body)), time.Now())
 }
 
-// overwriteObject writes a small object, as transport.overwrite.
+// overwriteObject writes a small object, whether or not there is one: a hint, on which
+// nothing rests.
 func (c *Client) overwriteObject(ctx context.Context, key string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.at.overwrite(ctx, key, bytes.NewReader(body))
+	c.count.sent(1, int64(len(body)))
+	return c.at.overwrite(ctx, key, bytes.NewReader(body), time.Now())
 }
 
 // readObject reads a small object, as transport.read.
 func (c *Client) readObject(ctx context.Context, key string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return c.at.read(ctx, key)
+	c.count.get.Add(1)
+	b, err := c.at.read(ctx, key)
+	c.count.in.Add(uint64(len(b)))
+	return b, err
 }
 
 // Levels of files. Litestream's planner looks at 0 to 9 only, so higher ones are free
@@ -177,6 +193,7 @@ func (c *Client) list(ctx context.Context, under string, level int) ([]*ltx.File
 		return nil, fmt.Errorf("replica: listing %s: %w", c.at.where(under), err)
 	}
 	files, err := ltx.SliceFileIterator(it)
+	c.count.listed(len(files))
 	if err = errors.Join(err, it.Close()); err != nil {
 		return nil, fmt.Errorf("replica: listing %s: %w", c.at.where(under), err)
 	}
@@ -195,6 +212,7 @@ func (c *Client) open(ctx context.Context, under string, level int, minTXID, max
 	if err != nil {
 		return nil, err
 	}
+	c.count.get.Add(1)
 	r, err := lc.OpenLTXFile(ctx, level, minTXID, maxTXID, offset, size)
 	if c.at.pastEnd(err) {
 		return nil, &CorruptError{Name: c.where(under, level, minTXID, maxTXID), Reason: "it is cut short", Err: err}
@@ -202,31 +220,80 @@ func (c *Client) open(ctx context.Context, under string, level int, minTXID, max
 	if err != nil {
 		return nil, fmt.Errorf("replica: opening %s: %w", c.where(under, level, minTXID, maxTXID), err)
 	}
-	return r, nil
+	return &countingBody{r, &c.count.in}, nil
 }
 
 // put writes a file whose content is a function of its name, so that overwriting it is
-// harmless: snapshots and blobs. body must start with an LTX header.
-func (c *Client) put(ctx context.Context, under string, level int, minTXID, maxTXID ltx.TXID, body io.ReadSeeker, size int64) error {
+// harmless: merged files, snapshots, segments and blobs. body must start with an LTX
+// header; size may be a little off. A body that is an io.ReadSeeker can be sent again.
+func (c *Client) put(ctx context.Context, under string, level int, minTXID, maxTXID ltx.TXID, body io.Reader, size int64) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout(size))
 	defer cancel()
 	lc, err := c.at.ltx(ctx, under)
 	if err != nil {
 		return err
 	}
+	c.count.sent(c.at.writes(size), size)
 	if _, err := lc.WriteLTXFile(ctx, level, minTXID, maxTXID, body); err != nil {
 		return fmt.Errorf("replica: writing %s: %w", c.where(under, level, minTXID, maxTXID), err)
 	}
 	return nil
 }
 
-// createChange writes a change file where none is: ErrExists when there is one. Any
-// other error leaves it open whether the file was written; a next attempt tells.
+// createChange writes a change file, in its plain form in body, where none is: ErrExists
+// when there is one. Any other error leaves it open whether the file was written; a next
+// attempt tells.
 func (c *Client) createChange(ctx context.Context, f *footer, body io.ReadSeeker, size int64) error {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout(size))
 	defer cancel()
+	sealed, err := c.sealed(f, body, size)
+	if err != nil {
+		return err
+	}
+	defer sealed.discard()
 	key := c.at.ltxKey(generationPath(f.Generation), levelChanges, ltx.TXID(f.TXID), ltx.TXID(f.TXID))
-	return c.at.create(ctx, key, body, f.time())
+	return c.create(ctx, key, sealed, sealed.size, f.time())
+}
+
+// putFile writes a merged file or snapshot, in its plain form in body.
+func (c *Client) putFile(ctx context.Context, level int, f *footer, body io.ReadSeeker, size int64) error {
+	sealed, err := c.sealed(f, body, size)
+	if err != nil {
+		return err
+	}
+	defer sealed.discard()
+	return c.put(ctx, generationPath(f.Generation), level, f.minTXID(), ltx.TXID(f.TXID), sealed, sealed.size)
+}
+
+// delete deletes files, and returns those whose deletion the storage refuses: they are
+// under an object lock, or this server isn't permitted to delete. Asking again later is
+// right. Files that aren't there count as deleted. An error leaves it open which were.
+func (c *Client) delete(ctx context.Context, refs []fileRef) (failed []fileRef, err error) {
+	type place struct {
+		under string
+		level int
+	}
+	groups := map[place][]fileRef{}
+	for _, ref := range refs {
+		at := place{ref.under(), ref.level}
+		groups[at] = append(groups[at], ref)
+	}
+	for at, group := range groups {
+		for page := range slices.Chunk(group, pageSize) {
+			refused, err := c.deletePage(ctx, at.under, at.level, page)
+			if failed = append(failed, refused...); err != nil {
+				return failed, err
+			}
+		}
+	}
+	return failed, nil
+}
+
+func (c *Client) deletePage(ctx context.Context, under string, level int, refs []fileRef) ([]fileRef, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*callTimeout) // some storages delete one by one
+	defer cancel()
+	c.count.delete.Add(1)
+	return c.at.remove(ctx, under, level, refs)
 }
 
 // fetch downloads a file and verifies its frame: into memory when it is listed as small,
@@ -235,7 +302,15 @@ func (c *Client) createChange(ctx context.Context, f *footer, body io.ReadSeeker
 func (c *Client) fetch(ctx context.Context, ref fileRef, path string) (*changeFile, error) {
 	ctx, cancel := context.WithTimeout(ctx, transferTimeout(ref.size))
 	defer cancel()
-	r, err := c.open(ctx, generationPath(ref.generation), ref.level, ref.min, ref.max, 0, 0)
+	if c.key != nil && !c.key.CanRead() {
+		return nil, cantRead(c)
+	}
+	return c.download(ctx, ref, path)
+}
+
+// download is fetch with any key: one that can't read gives the public part only.
+func (c *Client) download(ctx context.Context, ref fileRef, path string) (*changeFile, error) {
+	r, err := c.open(ctx, ref.under(), ref.level, ref.min, ref.max, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -245,22 +320,31 @@ func (c *Client) fetch(ctx context.Context, ref fileRef, path string) (*changeFi
 		if err != nil {
 			return nil, fmt.Errorf("replica: fetching %s: %w", c.nameOf(ref), err)
 		}
-		return openChangeFile(c.nameOf(ref), bytes.NewReader(b), int64(len(b)))
+		return openWith(c.key, c.nameOf(ref), bytes.NewReader(b), int64(len(b)))
 	}
-	return spool(c.nameOf(ref), r, path)
+	return spool(c.key, c.nameOf(ref), r, path)
 }
 
 // nameOf names a file for people and in errors.
 func (c *Client) nameOf(ref fileRef) string {
-	return c.where(generationPath(ref.generation), ref.level, ref.min, ref.max)
+	return c.where(ref.under(), ref.level, ref.min, ref.max)
 }
 
-// fileRef names a change file or snapshot.
+// fileRef names a change file or snapshot; with level levelSegments or levelBlobs, and
+// whatever generation, a segment or blob.
 type fileRef struct {
 	generation uint32
 	level      int
 	min, max   ltx.TXID
 	size       int64 // as listed
+}
+
+// under is the path that the file is in.
+func (r fileRef) under() string {
+	if r.level == levelSegments || r.level == levelBlobs {
+		return ""
+	}
+	return generationPath(r.generation)
 }
 
 // changeRef names a generation's change file n, of unknown size.
@@ -272,12 +356,13 @@ func changeRef(g uint32, n ltx.TXID) fileRef {
 const smallFile = 1 << 20
 
 // footerOf reads a file's verified footer. The error is fs.ErrNotExist when there is no
-// such file. Of a file that is listed as large only the ends are fetched.
+// such file. Of a file that is listed as large only the ends are fetched. Of an encrypted
+// file, a key that can't read gives the public part: no Tables, Blobs or Segments.
 func (c *Client) footerOf(ctx context.Context, ref fileRef) (*footer, error) {
 	var cf *changeFile
 	var err error
 	if ref.size > smallFile {
-		cf, err = openChangeFile(c.nameOf(ref), &rangeReader{ctx, c, ref}, ref.size)
+		cf, err = openWith(c.key, c.nameOf(ref), &rangeReader{ctx, c, ref}, ref.size)
 	} else {
 		cf, err = c.peek(ctx, ref)
 	}
@@ -297,7 +382,9 @@ func (c *Client) peek(ctx context.Context, ref fileRef) (*changeFile, error) {
 		return nil, fmt.Errorf("replica: making a spool folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	cf, err := c.fetch(ctx, ref, filepath.Join(dir, "file"))
+	ctx, cancel := context.WithTimeout(ctx, transferTimeout(ref.size))
+	defer cancel()
+	cf, err := c.download(ctx, ref, filepath.Join(dir, "file"))
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +401,7 @@ type rangeReader struct {
 func (r *rangeReader) ReadAt(p []byte, off int64) (int, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, transferTimeout(int64(len(p))))
 	defer cancel()
-	body, err := r.c.open(ctx, generationPath(r.ref.generation), r.ref.level, r.ref.min, r.ref.max, off, int64(len(p)))
+	body, err := r.c.open(ctx, r.ref.under(), r.ref.level, r.ref.min, r.ref.max, off, int64(len(p)))
 	if err != nil {
 		return 0, err
 	}

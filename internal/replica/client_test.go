@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ func TestURLs(t *testing.T) {
 		{"webdavs://host/souk", "can't be fenced"},
 		{"gs://bucket/souk", "can't be reached by gs://"},
 	} {
-		c, err := OpenClient(tt.url, nil)
+		c, err := OpenClient(tt.url, ClientOptions{})
 		switch {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", tt.url, err)
@@ -55,23 +56,51 @@ func TestURLs(t *testing.T) {
 type forgetful struct{ transport }
 
 func (f forgetful) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
-	os.Remove(f.where(key))
-	return f.transport.create(ctx, key, body, at)
+	return f.transport.overwrite(ctx, key, body, at)
 }
 
-func TestProbeRefusesReplicaThatOverwrites(t *testing.T) {
-	c, err := OpenClient("file://"+t.TempDir(), nil)
+// flaky answers creations as it is told.
+type flaky struct {
+	transport
+	answer func(key string) error
+}
+
+func (f flaky) create(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
+	return f.answer(key)
+}
+
+func TestProbe(t *testing.T) {
+	c, err := OpenClient("file://"+t.TempDir(), ClientOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	honest := c.at
+	liar := flaky{honest, func(string) error { return ErrExists }}
+	c.at = liar
+	if _, err := c.Probe(ctx); !market.Is(err, market.Unavailable) {
+		t.Errorf("a refusal to create what isn't there: %v, want Unavailable", err)
+	}
+	c.at = flaky{honest, func(string) error { return nil }}
+	if can, err := c.Probe(ctx); !market.Is(err, market.Unavailable) {
+		t.Errorf("a creation that leaves nothing: %v, %v, want Unavailable", can, err)
+	}
+	c.at = &lossy{honest, 1}
+	if _, err := c.Probe(ctx); !market.Is(err, market.Unavailable) {
+		t.Errorf("a lost answer: %v, want Unavailable", err)
+	}
+	c.at = honest
 	for range 2 {
-		if err := c.Probe(ctx); err != nil {
-			t.Fatal(err)
+		if can, err := c.Probe(ctx); err != nil || !can.CreateIfAbsent {
+			t.Fatalf("a replica that creates only once: %v, %v", can, err)
 		}
 	}
-	c.at = forgetful{c.at}
-	if err := c.Probe(ctx); !market.Is(err, market.Invalid) || !strings.Contains(err.Error(), "If-None-Match") {
-		t.Errorf("a replica that overwrites: %v, want a refusal", err)
+	c.at = forgetful{honest}
+	if can, err := c.Probe(ctx); err != nil || can.CreateIfAbsent {
+		t.Errorf("a replica that overwrites: %v, %v, want no CreateIfAbsent", can, err)
+	}
+	// From then on it looks before it creates, which is the best that can be done there.
+	if err := c.createObject(ctx, probeKey, nil); !errors.Is(err, ErrExists) {
+		t.Errorf("creating what is there: %v, want ErrExists", err)
 	}
 }
 
@@ -80,19 +109,19 @@ func TestProbeSaysWhatCantBeWritten(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := OpenClient("file://"+file+"/below", nil)
+	c, err := OpenClient("file://"+file+"/below", ClientOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Probe(ctx); !market.Is(err, market.Unavailable) {
+	if _, err := c.Probe(ctx); !market.Is(err, market.Unavailable) {
 		t.Errorf("a directory that can't be made: %v, want Unavailable", err)
 	}
 	server := testenv.S3(t)
-	c, err = OpenClient(strings.Replace(server.URL("x"), server.Bucket, "no-such-bucket", 1), nil)
+	c, err = OpenClient(strings.Replace(server.URL("x"), server.Bucket, "no-such-bucket", 1), ClientOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Probe(ctx); !market.Is(err, market.Unavailable) || !strings.Contains(err.Error(), "NoSuchBucket") {
+	if _, err := c.Probe(ctx); !market.Is(err, market.Unavailable) || !strings.Contains(err.Error(), "NoSuchBucket") {
 		t.Errorf("a bucket that isn't there: %v, want Unavailable", err)
 	}
 }

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/superfly/ltx"
-
-	"github.com/souk-market/souk/internal/market"
 )
 
 // Levels 1 to levelHour hold the same changes as level 0 in fewer files: each file of a
@@ -230,7 +228,7 @@ func (r *Replicator) mergeFiles(ctx context.Context, level int, refs []fileRef) 
 	if err != nil {
 		return levelFile{}, err
 	}
-	w, err := newFileWriter(r.opts.SpoolDir)
+	w, err := newFileWriter(r.opts.SpoolDir, r.client.key)
 	if err != nil {
 		return levelFile{}, err
 	}
@@ -248,7 +246,7 @@ func (r *Replicator) mergeFiles(ctx context.Context, level int, refs []fileRef) 
 		return levelFile{}, err
 	}
 	ref := fileRef{f.Generation, level, f.minTXID(), ltx.TXID(f.TXID), size}
-	if err := r.client.put(ctx, generationPath(ref.generation), level, ref.min, ref.max, body, size); err != nil {
+	if err := r.client.putFile(ctx, level, f, body, size); err != nil {
 		return levelFile{}, err
 	}
 	if level < levelHour {
@@ -289,7 +287,7 @@ func (r *Replicator) openInputs(ctx context.Context, tmp string, refs []fileRef)
 			ref.size = 0 // to disk
 		}
 		cf, err := r.client.fetch(ctx, ref, filepath.Join(tmp, fmt.Sprint(i)))
-		if market.Is(err, market.Forbidden) {
+		if errors.Is(err, ErrKey) {
 			err = fmt.Errorf("%w: %w", errNoKey, err)
 		}
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/benbjohnson/litestream"
@@ -65,8 +66,8 @@ func (d *dirTransport) create(ctx context.Context, key string, body io.ReadSeeke
 }
 
 // overwrite replaces a file by a rename.
-func (d *dirTransport) overwrite(ctx context.Context, key string, body io.ReadSeeker) error {
-	return d.write(ctx, key, body, time.Now(), os.Rename)
+func (d *dirTransport) overwrite(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
+	return d.write(ctx, key, body, at, os.Rename)
 }
 
 // write puts a synced temporary file beside the key's, and has place give it its name.
@@ -98,6 +99,45 @@ func (d *dirTransport) write(ctx context.Context, key string, body io.Reader, at
 		return fmt.Errorf("replica: %w", err)
 	}
 	return syncDir(dir)
+}
+
+func (d *dirTransport) exists(_ context.Context, key string) (bool, error) {
+	_, err := os.Stat(d.path(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("replica: %w", err)
+	}
+	return true, nil
+}
+
+func (d *dirTransport) createsByReplacing() bool { return false }
+
+// unsupported: a disk without hard links, like FAT, has no way to create in one step.
+func (d *dirTransport) unsupported(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported)
+}
+
+func (d *dirTransport) writes(int64) uint64 { return 1 }
+
+// remove deletes files. One that can't be removed for want of permission is refused: it
+// may be immutable (chattr +i), or belong to another user.
+func (d *dirTransport) remove(ctx context.Context, under string, level int, files []fileRef) (refused []fileRef, err error) {
+	for _, ref := range files {
+		if err := ctx.Err(); err != nil {
+			return refused, err
+		}
+		err := os.Remove(d.path(d.ltxKey(under, level, ref.min, ref.max)))
+		switch {
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrPermission):
+			refused = append(refused, ref)
+		default:
+			return refused, fmt.Errorf("replica: deleting: %w", err)
+		}
+	}
+	return refused, nil
 }
 
 // read returns a small file.

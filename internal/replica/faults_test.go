@@ -95,7 +95,7 @@ func (f *faulty) step() {
 
 // open opens the replica, which fails as often as it likes.
 func (f *faulty) open() {
-	c, err := OpenClient(f.url, nil)
+	c, err := OpenClient(f.url, ClientOptions{})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func (f *faulty) ship() {
 // compare restores up to a file, again as long as the line fails, and compares.
 func (f *faulty) compare(txid uint64) {
 	f.t.Helper()
-	c, err := OpenClient(f.url, nil)
+	c, err := OpenClient(f.url, ClientOptions{})
 	if err != nil {
 		f.t.Fatal(err)
 	}

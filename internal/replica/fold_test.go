@@ -56,7 +56,7 @@ func shipAsVersion1(t *testing.T, n *node, r *Replicator) {
 		t.Fatal(err)
 	}
 	defer snap.Close()
-	w, err := newFileWriter("")
+	w, err := newFileWriter("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,7 @@ type Position struct {
 	TXID       ltx.TXID    // the file that ends there; 0 before a generation's first
 	LSN        store.LSN   // the last commit in it
 	Chain      store.Chain // at LSN
+	Link       Link        // of that file; zero in a replica without a key
 	Time       time.Time   // when the file was cut
 }
 
@@ -54,7 +55,7 @@ func (p Position) String() string {
 }
 
 // manifestFormat is the version of the layout below a generation.
-const manifestFormat = 1
+const manifestFormat = 2 // 2 adds encryption
 
 // Manifest says whose history a generation is. It is created once, and whoever creates
 // it owns the generation.
@@ -67,6 +68,8 @@ type Manifest struct {
 	ForkChain  string        `json:"forkChain,omitempty"`
 	Node       market.NodeID `json:"node"`
 	CreatedAt  time.Time     `json:"createdAt"`
+	Keyed      string        `json:"keyed,omitempty"` // the fingerprint of the replica's key; "" is not encrypted
+	MAC        string        `json:"mac,omitempty"`   // of all the rest, by that key, in hexadecimal digits
 }
 
 func manifestKey(g uint32) string { return path.Join(generationPath(g), "manifest.json") }
@@ -101,7 +104,7 @@ func (c *Client) manifest(ctx context.Context, g uint32) (Manifest, error) {
 		return Manifest{}, market.Errorf(market.Conflict, "The replica %s has format %d, and this souk knows format %d. Use a newer souk for it.",
 			c, m.Format, manifestFormat)
 	}
-	return m, nil
+	return m, c.verify(m)
 }
 
 // start is the position at which a generation begins, before its first file.
@@ -111,7 +114,7 @@ func (c *Client) start(ctx context.Context, m Manifest) (Position, error) {
 		if err != nil {
 			return Position{}, fmt.Errorf("replica: reading where generation %d began: %w", m.Generation, err)
 		}
-		return Position{Generation: m.Generation, LSN: fork.LSNMax, Chain: fork.Chain, Time: fork.time()}, nil
+		return Position{Generation: m.Generation, LSN: fork.LSNMax, Chain: fork.Chain, Link: fork.Link, Time: fork.time()}, nil
 	}
 	chain, err := hex.DecodeString(m.ForkChain)
 	if err != nil || len(chain) != len(store.Chain{}) && (len(chain) != 0 || m.ForkLSN != 0) {
@@ -124,7 +127,7 @@ func (c *Client) start(ctx context.Context, m Manifest) (Position, error) {
 
 // createManifest opens a generation for m.Node. ErrFenced when another node was first.
 func (c *Client) createManifest(ctx context.Context, m Manifest) error {
-	m.Format = manifestFormat
+	m = c.sign(m)
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return fmt.Errorf("replica: encoding a manifest: %w", err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"slices"
 
@@ -65,7 +64,7 @@ func mergedFooter(files []*changeFile) (*footer, error) {
 	first, last := files[0], files[len(files)-1]
 	out := &footer{
 		Generation: last.Generation, TXID: last.TXID, MinTXID: uint64(first.minTXID()),
-		LSNMin: first.LSNMin, LSNMax: last.LSNMax, PrevChain: first.PrevChain, Chain: last.Chain,
+		LSNMin: first.LSNMin, LSNMax: last.LSNMax, PrevChain: first.PrevChain, Chain: last.Chain, PrevLink: first.PrevLink, Link: last.Link,
 		Node: last.Node, Schema: last.Schema, Time: last.Time, Committed: last.Committed,
 	}
 	sums := map[blob.Sum]bool{}
@@ -75,6 +74,9 @@ func mergedFooter(files []*changeFile) (*footer, error) {
 		}
 		if i > 0 {
 			prev := files[i-1]
+			if f.PrevLink != prev.Link {
+				return nil, &CorruptError{Name: f.name, Reason: "it doesn't go on from the file before it"}
+			}
 			if uint64(f.minTXID()) != prev.TXID+1 || f.LSNMin != prev.LSNMax+1 || f.PrevChain != prev.Chain {
 				return nil, &CorruptError{Name: f.name, Reason: fmt.Sprintf("it goes on from commit %d (%.8s), but the file before it ends with commit %d (%.8s)",
 					f.LSNMin-1, f.PrevChain, prev.LSNMax, prev.Chain)}
@@ -92,12 +94,12 @@ func mergedFooter(files []*changeFile) (*footer, error) {
 // verify compares the checksums of all tables with their bytes.
 func (cf *changeFile) verify(ctx context.Context) error {
 	for i, t := range cf.Tables {
-		sum := crc32.New(castagnoli)
-		_, err := io.Copy(sum, &contextReader{ctx, io.NewSectionReader(cf.r, t.Offset, t.Size)})
+		sums := newTableSums(t)
+		_, err := io.Copy(sums, &contextReader{ctx, io.NewSectionReader(cf.r, t.Offset, t.Size)})
 		if err != nil {
 			return fmt.Errorf("replica: reading a table of %s: %w", cf.name, err)
 		}
-		if sum.Sum32() != t.CRC {
+		if !sums.fit() {
 			return cf.wrongSum(i)
 		}
 	}

@@ -26,7 +26,7 @@ type changeFiles struct {
 // in twelve is full, one in six names blobs.
 func (h *changeFiles) cut() {
 	h.t.Helper()
-	w, err := newFileWriter("")
+	w, err := newFileWriter("", nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func (h *changeFiles) finish(w *fileWriter, f *footer) *changeFile {
 
 func (h *changeFiles) merge(files []*changeFile) *changeFile {
 	h.t.Helper()
-	w, err := newFileWriter("")
+	w, err := newFileWriter("", nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestMergeRefuses(t *testing.T) {
 		"a tombstone":        {h.files[2], &tombstone},
 		"another history":    {h.files[2], &forked},
 	} {
-		w, err := newFileWriter("")
+		w, err := newFileWriter("", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

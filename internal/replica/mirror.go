@@ -2,13 +2,9 @@ package replica
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 
-	"github.com/superfly/ltx"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-market/souk/internal/blob"
@@ -18,12 +14,6 @@ import (
 
 // blobStreams is how many blobs are copied at once, to or from the replica.
 const blobStreams = 16
-
-// blobName is the pair of numbers that names a blob in the replica: the first 128 bits
-// of its SHA-256. The full hash is verified on the way back.
-func blobName(sum blob.Sum) (minTXID, maxTXID ltx.TXID) {
-	return ltx.TXID(binary.BigEndian.Uint64(sum[:8])), ltx.TXID(binary.BigEndian.Uint64(sum[8:16]))
-}
 
 // mirror copies blobs to the replica, unless they are there; many says that listing what
 // is there costs less than asking for each. It comes before the change file whose records
@@ -99,14 +89,12 @@ func (r *Replicator) listMirrored(ctx context.Context, sums map[blob.Sum]bool) e
 	if err != nil {
 		return err
 	}
-	type name struct{ min, max ltx.TXID }
-	there := make(map[name]bool, len(files))
+	there := make(map[objectName]bool, len(files))
 	for _, f := range files {
-		there[name{f.MinTXID, f.MaxTXID}] = true
+		there[objectNameOf(f)] = true
 	}
 	for sum := range sums {
-		lo, hi := blobName(sum)
-		if there[name{lo, hi}] {
+		if there[r.client.contentName(sum)] {
 			r.mirrored[sum] = true
 		}
 	}
@@ -116,7 +104,7 @@ func (r *Replicator) listMirrored(ctx context.Context, sums map[blob.Sum]bool) e
 // mirrorBlob copies one blob, unless it is there. A blob that this machine has lost is
 // reported and passed over: holding back the purchases behind it would lose those too.
 func (r *Replicator) mirrorBlob(ctx context.Context, sum blob.Sum) error {
-	has, err := r.client.hasBlob(ctx, sum)
+	has, err := r.client.hasContent(ctx, levelBlobs, sum)
 	if has || err != nil {
 		return err
 	}
@@ -129,26 +117,7 @@ func (r *Replicator) mirrorBlob(ctx context.Context, sum blob.Sum) error {
 		return fmt.Errorf("replica: mirroring a blob: %w", err)
 	}
 	defer f.Close()
-	lo, hi := blobName(sum)
-	head := ltxHeader(lo, hi, 0, "") // a function of the name alone
-	body := io.NewSectionReader(headed{head, f}, 0, int64(len(head))+f.Size())
-	return r.client.put(ctx, "", levelBlobs, lo, hi, body, body.Size())
-}
-
-// hasBlob reports whether the replica has a blob. Reading the header is enough: blobs
-// appear whole or not at all, on S3 as in a directory.
-func (c *Client) hasBlob(ctx context.Context, sum blob.Sum) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	lo, hi := blobName(sum)
-	r, err := c.open(ctx, "", levelBlobs, lo, hi, 0, ltx.HeaderSize)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, r.Close()
+	return r.client.putContent(ctx, levelBlobs, sum, r.opts.Clock().UnixMilli(), f, f.Size())
 }
 
 // fetchBlob copies a blob from the replica into a blob store, and verifies it. The
@@ -157,8 +126,7 @@ func (c *Client) hasBlob(ctx context.Context, sum blob.Sum) (bool, error) {
 func (c *Client) fetchBlob(ctx context.Context, into *blob.Store, sum blob.Sum) (size int64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	lo, hi := blobName(sum)
-	r, err := c.open(ctx, "", levelBlobs, lo, hi, ltx.HeaderSize, 0)
+	r, err := c.openContent(ctx, levelBlobs, sum)
 	if err != nil {
 		return 0, err
 	}
@@ -167,32 +135,13 @@ func (c *Client) fetchBlob(ctx context.Context, into *blob.Store, sum blob.Sum) 
 	defer body.stop()
 	ref, err := into.Put(ctx, body, maxBlob)
 	if err != nil {
-		return 0, fmt.Errorf("replica: fetching %s: %w", c.where("", levelBlobs, lo, hi), err)
+		return 0, fmt.Errorf("replica: fetching %s: %w", c.whereContent(levelBlobs, sum), err)
 	}
 	if ref.Sum != sum {
-		return 0, &CorruptError{Name: c.where("", levelBlobs, lo, hi), Reason: fmt.Sprintf("it should hold the file with SHA-256 %s", sum)}
+		return 0, &CorruptError{Name: c.whereContent(levelBlobs, sum), Reason: fmt.Sprintf("it should hold the file with SHA-256 %s", sum)}
 	}
 	return ref.Size, nil
 }
 
 // maxBlob is beyond any file that the marketplace takes.
 const maxBlob = 1 << 40
-
-// headed is a header with a file behind it, read as one. It can be read from any place,
-// so that the SDK can send parts in parallel and again.
-type headed struct {
-	head []byte
-	file io.ReaderAt
-}
-
-func (h headed) ReadAt(p []byte, off int64) (n int, err error) {
-	if off < int64(len(h.head)) {
-		n = copy(p, h.head[off:])
-		if n == len(p) {
-			return n, nil
-		}
-		off = int64(len(h.head))
-	}
-	m, err := h.file.ReadAt(p[n:], off-int64(len(h.head)))
-	return n + m, err
-}

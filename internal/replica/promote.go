@@ -92,12 +92,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (h heir) writeTombstone(ctx context.Context, end Position, next uint32) error {
 	f := &footer{
 		Generation: end.Generation, TXID: uint64(end.TXID) + 1,
-		LSNMin: end.LSN + 1, LSNMax: end.LSN, PrevChain: end.Chain, Chain: end.Chain,
+		LSNMin: end.LSN + 1, LSNMax: end.LSN, PrevChain: end.Chain, Chain: end.Chain, PrevLink: end.Link,
 		Node: h.node, Schema: store.SchemaVersion,
 		Time: max(h.clock().UnixMilli(), end.Time.UnixMilli()+1),
 		Seal: &seal{Node: h.node, Generation: next},
 	}
-	body, err := encodeTombstone(f)
+	body, err := encodeTombstone(f, h.client.key)
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,13 @@ import (
 // Nothing is guessed: each refusal says where both stand and what to do. Other errors
 // mean that the replica can't be reached, written or read; Open may be called again.
 func (r *Replicator) Open(ctx context.Context) error {
-	if err := r.client.Probe(ctx); err != nil {
+	can, err := r.client.Probe(ctx)
+	if err != nil {
 		return err
+	}
+	if !can.CreateIfAbsent {
+		r.opts.Logger.Warn("this storage can't create an object only where none is, so nothing keeps a second server from overwriting " +
+			"this one's files: never run two on this replica; taking over from it is refused")
 	}
 	all, err := r.client.generations(ctx)
 	if err != nil {
@@ -55,7 +60,7 @@ func (r *Replicator) Open(ctx context.Context) error {
 
 // final reports whether trying Open or Sync again is of no use before somebody has acted.
 func final(err error) bool {
-	for _, reason := range []error{ErrFenced, ErrForeign, ErrReplicaAhead, ErrDiverged, ErrCorrupt, ErrOccupied, ErrBehind} {
+	for _, reason := range []error{ErrFenced, ErrForeign, ErrReplicaAhead, ErrDiverged, ErrCorrupt, ErrOccupied, ErrBehind, ErrKey} {
 		if errors.Is(err, reason) {
 			return true
 		}

@@ -150,7 +150,7 @@ type place struct {
 
 func (p *place) client() *Client {
 	p.t.Helper()
-	c, err := OpenClient(p.url, nil)
+	c, err := OpenClient(p.url, ClientOptions{})
 	if err != nil {
 		p.t.Fatal(err)
 	}

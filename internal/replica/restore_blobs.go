@@ -70,8 +70,7 @@ func (b *builder) fetchBlob(ctx context.Context, into *blob.Store, ref blob.Ref)
 			return err
 		})
 		if err == nil && i > 0 {
-			lo, hi := blobName(ref.Sum)
-			b.healObject(b.main.client.where("", levelBlobs, lo, hi), first, s)
+			b.healObject(b.main.client.whereContent(levelBlobs, ref.Sum), first, s)
 		}
 		if err == nil || ctx.Err() != nil {
 			return s, err
@@ -117,8 +116,7 @@ func (b *builder) countBlob(ref blob.Ref, from *source, err error) error {
 	case errors.Is(err, ErrCorrupt):
 		return withoutBlobs(err)
 	case missing:
-		lo, hi := blobName(ref.Sum)
-		return withoutBlobs(&CorruptError{Name: b.main.client.where("", levelBlobs, lo, hi),
+		return withoutBlobs(&CorruptError{Name: b.main.client.whereContent(levelBlobs, ref.Sum),
 			Reason: fmt.Sprintf("the file with SHA-256 %s, which the records name, is missing", ref.Sum)})
 	default:
 		return err

@@ -311,7 +311,7 @@ func testBlobDamage(t *testing.T, p *place) {
 	good := n.upload("good")
 	bad := n.upload("bad")
 	mustSync(t, r)
-	lo, hi := blobName(bad)
+	lo, hi := p.c.contentName(bad).txids()
 	name := filepath.Join(p.root, p.c.at.ltxKey("", levelBlobs, lo, hi))
 	flip(t, name, ltx.HeaderSize+1)
 	p.refuse(Target{}, ErrCorrupt, filepath.Base(name))

@@ -26,7 +26,7 @@ func bubble(t *testing.T, test func(n *node, c *Client, r *Replicator, tick func
 
 // bubbleWith is bubble with other options.
 func bubbleWith(t *testing.T, o Options, test func(n *node, c *Client, r *Replicator, tick func(time.Duration), stop func() error)) {
-	c, err := OpenClient("file://"+t.TempDir(), nil)
+	c, err := OpenClient("file://"+t.TempDir(), ClientOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func testCrashes(t *testing.T, rng *rand.Rand) {
 }
 
 func FuzzChangeFile(f *testing.F) {
-	tail, err := encodeTombstone(&footer{Generation: 1, TXID: 2, Node: "nod_1", Seal: &seal{Node: "nod_2", Generation: 2}})
+	tail, err := encodeTombstone(&footer{Generation: 1, TXID: 2, Node: "nod_1", Seal: &seal{Node: "nod_2", Generation: 2}}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/manager"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/benbjohnson/litestream"
@@ -204,8 +205,8 @@ func (t *s3Transport) create(ctx context.Context, key string, body io.ReadSeeker
 }
 
 // overwrite is a PutObject without a condition.
-func (t *s3Transport) overwrite(ctx context.Context, key string, body io.ReadSeeker) error {
-	return t.write(ctx, key, body, time.Now(), nil)
+func (t *s3Transport) overwrite(ctx context.Context, key string, body io.ReadSeeker, at time.Time) error {
+	return t.write(ctx, key, body, at, nil)
 }
 
 // write is a PutObject, with a condition or without.
@@ -253,6 +254,70 @@ func (t *s3Transport) clockSkew() time.Duration {
 		return max(skew-time.Second, 0)
 	}
 	return skew
+}
+
+func (t *s3Transport) exists(ctx context.Context, key string) (bool, error) {
+	client, err := t.client(ctx)
+	if err != nil {
+		return false, err
+	}
+	_, err = client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: aws.String(t.base.Bucket), Key: aws.String(t.key(key))})
+	if answered(err, http.StatusNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("replica: looking for %s: %w", t.where(key), err)
+	}
+	return true, nil
+}
+
+func (t *s3Transport) createsByReplacing() bool { return false }
+
+// unsupported: a server that doesn't know If-None-Match ignores it or answers 501.
+func (t *s3Transport) unsupported(err error) bool { return answered(err, http.StatusNotImplemented) }
+
+// writes: a file of at least a part's size is begun, sent in parts, and ended.
+func (t *s3Transport) writes(size int64) uint64 {
+	part := cmp.Or(t.base.PartSize, manager.DefaultUploadPartSize)
+	if size < part {
+		return 1
+	}
+	return 2 + uint64((size+part-1)/part)
+}
+
+// remove deletes a page of files in one call. The answer has a line for each that was
+// refused; AccessDenied is what object locks answer, too.
+func (t *s3Transport) remove(ctx context.Context, under string, level int, files []fileRef) (refused []fileRef, err error) {
+	client, err := t.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byKey := map[string]fileRef{}
+	var ids []types.ObjectIdentifier
+	for _, ref := range files {
+		key := t.key(t.ltxKey(under, level, ref.min, ref.max))
+		byKey[key] = ref
+		ids = append(ids, types.ObjectIdentifier{Key: aws.String(key)})
+	}
+	out, err := client.DeleteObjects(ctx, &awss3.DeleteObjectsInput{
+		Bucket: aws.String(t.base.Bucket), Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
+	})
+	if answered(err, http.StatusForbidden) {
+		return files, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("replica: deleting in %s: %w", t.where(under), err)
+	}
+	for _, e := range out.Errors {
+		switch code := aws.ToString(e.Code); code {
+		case "NoSuchKey":
+		case "AccessDenied", "InvalidRequest", "ObjectLocked", "MethodNotAllowed":
+			refused = append(refused, byKey[aws.ToString(e.Key)])
+		default:
+			err = errors.Join(err, fmt.Errorf("replica: deleting s3://%s/%s: %s: %s", t.base.Bucket, aws.ToString(e.Key), code, aws.ToString(e.Message)))
+		}
+	}
+	return refused, err
 }
 
 // answered reports whether an error is a server's answer with an HTTP status.

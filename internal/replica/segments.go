@@ -124,7 +124,9 @@ func (s memorySink) Abort()        {}
 type contentName [2]ltx.TXID
 
 // segmentName is the pair of numbers that names a segment in the replica.
-func (c *Client) segmentName(s segment) (minTXID, maxTXID ltx.TXID) { return blobName(s.Sum) }
+func (c *Client) segmentName(s segment) (minTXID, maxTXID ltx.TXID) {
+	return c.contentName(s.Sum).txids()
+}
 
 // nameOfSegment names a segment for people and in errors.
 func (c *Client) nameOfSegment(s segment) string {
@@ -135,18 +137,14 @@ func (c *Client) nameOfSegment(s segment) string {
 // putSegment writes a segment. at, Unix milliseconds, becomes the object's timestamp,
 // by which retention knows what has been sent of late.
 func (c *Client) putSegment(ctx context.Context, s segment, table []byte, at int64) error {
-	lo, hi := c.segmentName(s)
-	head := ltxHeader(lo, hi, at, "")
-	body := io.NewSectionReader(headed{head, bytes.NewReader(table)}, 0, int64(len(head)+len(table)))
-	return c.put(ctx, "", levelSegments, lo, hi, body, body.Size())
+	return c.putContent(ctx, levelSegments, s.Sum, at, bytes.NewReader(table), s.Size)
 }
 
 // openSegment returns a segment's table from its first byte on, unverified. Where the
 // replica lacks it, the error is a *CorruptError that is fs.ErrNotExist, too: the snapshot
 // that names it can't be used.
 func (c *Client) openSegment(ctx context.Context, s segment) (io.ReadCloser, error) {
-	lo, hi := c.segmentName(s)
-	r, err := c.open(ctx, "", levelSegments, lo, hi, ltx.HeaderSize, 0)
+	r, err := c.openContent(ctx, levelSegments, s.Sum)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &CorruptError{Name: c.nameOfSegment(s), Reason: "the segment is missing, and a snapshot needs it", Err: fs.ErrNotExist}
 	}

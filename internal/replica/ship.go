@@ -25,7 +25,7 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 	if err := r.giveWay(ctx); err != nil {
 		return err
 	}
-	w, err := newFileWriter(r.opts.SpoolDir)
+	w, err := newFileWriter(r.opts.SpoolDir, r.client.key)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 func (r *Replicator) nextFooter(pos Position, snap *store.Snapshot) *footer {
 	return &footer{
 		Generation: pos.Generation, TXID: uint64(pos.TXID) + 1,
-		LSNMin: pos.LSN + 1, LSNMax: snap.LSN(), PrevChain: pos.Chain, Chain: snap.Chain(),
+		LSNMin: pos.LSN + 1, LSNMax: snap.LSN(), PrevChain: pos.Chain, Chain: snap.Chain(), PrevLink: pos.Link,
 		Node: r.node, Schema: store.SchemaVersion,
 		Time:      max(r.opts.Clock().UnixMilli(), pos.Time.UnixMilli()+1),
 		Committed: snap.Time().UnixMilli(),

@@ -76,7 +76,7 @@ func (r *Replicator) Snapshot(ctx context.Context) error {
 	}
 	f := &footer{
 		Generation: pos.Generation, TXID: uint64(pos.TXID), Snapshot: true,
-		LSNMin: 1, LSNMax: pos.LSN, Chain: pos.Chain,
+		LSNMin: 1, LSNMax: pos.LSN, Chain: pos.Chain, Link: pos.Link,
 		Node: r.node, Schema: store.SchemaVersion, Time: pos.Time.UnixMilli(), Committed: snap.Time().UnixMilli(),
 	}
 	sent, err := r.fillSegments(ctx, f, snap, base)
@@ -99,12 +99,12 @@ func (r *Replicator) Snapshot(ctx context.Context) error {
 
 // putSnapshot writes the file that lists the segments, and returns its size.
 func (r *Replicator) putSnapshot(ctx context.Context, f *footer) (int64, error) {
-	body, err := encodeTombstone(f)
+	body, err := encodeTombstone(f, r.client.key)
 	if err != nil {
 		return 0, err
 	}
 	size := int64(len(body))
-	return size, r.client.put(ctx, generationPath(f.Generation), levelSnapshot, 1, ltx.TXID(f.TXID), bytes.NewReader(body), size)
+	return size, r.client.putFile(ctx, levelSnapshot, f, bytes.NewReader(body), size)
 }
 
 // baseSnapshot is the newest snapshot of this history, of this generation or an older
