@@ -29,6 +29,10 @@ type Options struct {
 	CacheSize int64  // bytes of block cache, besides 64 MiB that it shares with memtables; 0 is 64 MiB, right for a machine with 1 GB
 	MinFree   uint64 // bytes of free disk under which writes are refused; 0 is 256 MiB
 
+	// Remote reads the tables of an attached directory that haven't been downloaded. A
+	// directory that is attached can't be opened without it; any other doesn't use it.
+	Remote RemoteReader
+
 	// Fatal is called when a commit may not have reached the disk. It must not return:
 	// memory and disk may differ from then on. nil logs and exits with status 70.
 	Fatal func(error)
@@ -159,6 +163,9 @@ func (db *DB) open() (err error) {
 		}
 	}()
 	if err := manifestNamed(db.engineFS(), dir); err != nil {
+		return err
+	}
+	if err := refuseAttached(&db.opts, dir); err != nil {
 		return err
 	}
 	if err := db.engineFS().RemoveAll(db.engineFS().PathJoin(dir, spillDir)); err != nil {

@@ -63,6 +63,10 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 		Logger:                      engineLogger{o.Logger, o.Fatal},
 	}
 	opts.Experimental.ValidateOnIngest = true
+	if o.Remote != nil {
+		opts.Experimental.RemoteStorage = remoteTables{o.Remote}
+		opts.Experimental.ValidateOnIngest = false // it would read all that is attached, one table after the other
+	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -28,24 +27,7 @@ type Restore struct {
 
 // NewRestore opens an empty directory for Ingest. Nothing but Finish makes it a
 // database that Open accepts as one with a history.
-func NewRestore(dir string) (*Restore, error) {
-	o := Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Clock: time.Now, Fatal: func(err error) { panic(err) }}
-	path, lock, err := lockDir(&o)
-	if err != nil {
-		return nil, err
-	}
-	opts := engineOptions(o, lock)
-	opts.ErrorIfExists = true
-	engine, err := pebble.Open(path, opts)
-	if err != nil {
-		lock.Close()
-		if errors.Is(err, pebble.ErrDBAlreadyExists) {
-			return nil, market.Errorf(market.Conflict, "There is already a database in %s. Restore into a new directory.", dir)
-		}
-		return nil, openError(path, err)
-	}
-	return &Restore{engine, lock, o}, nil
-}
+func NewRestore(dir string) (*Restore, error) { return newRestore(Options{Dir: dir}) }
 
 // Ingest takes in sorted tables, made with SSTOptions, on the same file system. Tables
 // of one call must not overlap; what a later call brings lies over what came before.

@@ -66,7 +66,7 @@ type restoration struct {
 
 	tried    map[start]bool
 	builtTo  store.LSN  // the last commit that an attempt got to
-	reached  store.LSN  // the last commit that is known to be possible
+	listed   store.LSN  // the last commit to which the main source lists all files, where some are missing
 	obstacle error      // what ended the first attempt
 	pending  []Healing  // objects that couldn't be used, until something stands in
 	shared   sync.Mutex // guards the report while blobs and segments are fetched

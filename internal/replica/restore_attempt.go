@@ -25,7 +25,10 @@ func (r *restoration) build(ctx context.Context) error {
 			return err
 		}
 		if !ok {
-			return r.upTo(r.obstacle, r.reached)
+			if len(r.tried) > 0 { // what has been built is more than listed: it has been read
+				return r.upTo(r.obstacle, r.builtTo)
+			}
+			return r.upTo(r.obstacle, r.listed)
 		}
 		r.tried[s] = true
 		done, err := r.attempt(ctx, s)
@@ -82,7 +85,7 @@ func (r *restoration) inOrder() []*source {
 	return sources
 }
 
-// blocked notes what ends the way to the goal, and how far it leads.
+// blocked notes what ends the way to the goal, and how far it leads by the listing.
 func (r *restoration) blocked(ctx context.Context, s *source, reached point) {
 	if r.obstacle == nil {
 		r.obstacle = s.obstacle(reached + 1)
@@ -90,24 +93,18 @@ func (r *restoration) blocked(ctx context.Context, s *source, reached point) {
 	if s != r.main || reached == 0 {
 		return
 	}
-	// A restore up to there may find files damaged that are only listed now; it says so then.
 	end, f, err := s.lastEnd(ctx, reached, func(*footer) bool { return false })
 	if err == nil && end != nil && end.hi == reached {
-		r.reached = max(r.reached, f.LSNMax)
+		r.listed = max(r.listed, f.LSNMax)
 	}
 }
 
-// leadsFurther reports whether a start lies beyond what was reached so far, or nothing
-// has been tried yet.
+// leadsFurther reports whether the files listed after a start end beyond what has been
+// built so far.
 func (r *restoration) leadsFurther(ctx context.Context, at start) (bool, error) {
-	if at.base.hi == 0 {
-		return len(r.tried) == 0, nil
-	}
-	f, err := at.source.footer(ctx, at.base)
-	if unusable(err) {
-		return false, nil
-	}
-	return err == nil && (f.LSNMax > r.builtTo || len(r.tried) == 0), err
+	_, reached := at.source.way(at.base.hi, at.source.goal)
+	_, f, err := at.source.lastEnd(ctx, max(reached, at.base.hi), func(*footer) bool { return false })
+	return err == nil && f != nil && f.LSNMax > r.builtTo, err
 }
 
 // attempt builds from a start. It returns false when no file leads on.
@@ -134,7 +131,6 @@ func (r *restoration) attempt(ctx context.Context, at start) (done bool, err err
 		}
 		if b.last != nil {
 			r.builtTo = max(r.builtTo, b.last.LSNMax)
-			r.reached = max(r.reached, b.last.LSNMax)
 		}
 		if from == s.goal && (s == r.main || b.last.LSNMax == r.main.lsn()) {
 			return true, b.finish(ctx, s)
