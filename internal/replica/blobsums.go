@@ -44,6 +44,11 @@ func (r *Replicator) blobsSince(ctx context.Context, base, f *footer, snap *stor
 	var after store.LSN
 	if base != nil {
 		after = base.LSNMax
+		if base.Generation == f.Generation && base.TXID == f.TXID { // this one replaces it
+			for _, sum := range base.Blobs {
+				sums[sum] = true
+			}
+		}
 	}
 	err := loggedBlobs(snap, after, sums)
 	if !errors.Is(err, store.ErrLogCut) {
