@@ -30,15 +30,32 @@ func (db *DB) NamesBlob(ctx context.Context, sha256 string) (bool, error) {
 
 // Blobs yields the records of blobs of all tenants as far as the restore has got. Two
 // tenants may name one blob.
-func (r *Restore) Blobs() iter.Seq2[market.Blob, error] {
+func (r *Restore) Blobs() iter.Seq2[market.Blob, error] { return blobsIn(r.engine) }
+
+// Blobs yields the records of blobs of all tenants, as they are when it begins. Two
+// tenants may name one blob.
+func (db *DB) Blobs() iter.Seq2[market.Blob, error] {
 	return func(yield func(market.Blob, error) bool) {
-		tenants, err := tenantsIn(r.engine)
+		if err := db.gate.enter(); err != nil {
+			yield(market.Blob{}, err)
+			return
+		}
+		defer db.gate.leave()
+		snap := db.engine.NewSnapshot()
+		defer snap.Close()
+		blobsIn(snap)(yield)
+	}
+}
+
+func blobsIn(from pebble.Reader) iter.Seq2[market.Blob, error] {
+	return func(yield func(market.Blob, error) bool) {
+		tenants, err := tenantsIn(from)
 		if err != nil {
 			yield(market.Blob{}, err)
 			return
 		}
 		for _, t := range tenants {
-			tx := &ReadTx{reader{from: r.engine, prefix: tenantPrefix(t), tenant: t}}
+			tx := &ReadTx{reader{from: from, prefix: tenantPrefix(t), tenant: t}}
 			for rec, err := range Blobs.All(tx, "") {
 				if !yield(rec, err) || err != nil {
 					return

@@ -95,6 +95,8 @@ type Store struct {
 
 	removed, removedBytes atomic.Int64
 
+	fetch atomic.Pointer[func(ctx context.Context, into *Store, sum Sum) error] // nil: what isn't here is nowhere
+
 	buffers sync.Pool // of *[copySize]byte
 }
 
@@ -278,13 +280,36 @@ func (f *File) Ref() Ref { return f.ref }
 // Size is the blob's length in bytes.
 func (f *File) Size() int64 { return f.ref.Size }
 
+// SetFetch makes Open get a blob that isn't here from elsewhere, by Put; fetch answers
+// fs.ErrNotExist when it isn't there either. nil ends that.
+func (s *Store) SetFetch(fetch func(ctx context.Context, into *Store, sum Sum) error) {
+	if fetch == nil {
+		s.fetch.Store(nil)
+		return
+	}
+	s.fetch.Store(&fetch)
+}
+
+// openFile opens the file of a blob, after getting it from elsewhere if it isn't here.
+func (s *Store) openFile(ctx context.Context, sum Sum) (*os.File, error) {
+	f, err := os.Open(s.path(sum))
+	fetch := s.fetch.Load()
+	if fetch == nil || !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := (*fetch)(ctx, s, sum); err != nil {
+		return nil, err
+	}
+	return os.Open(s.path(sum))
+}
+
 // Open opens a blob for reading; the caller closes it. The content is not hashed, see
 // Verify. Errors: NotFound.
 func (s *Store) Open(ctx context.Context, sum Sum) (*File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("blob: opening %s: %w", sum, err)
 	}
-	f, err := os.Open(s.path(sum))
+	f, err := s.openFile(ctx, sum)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, market.Errorf(market.NotFound, "This file is not here.").Because(err)
 	}

@@ -222,6 +222,7 @@ func TestReplica(t *testing.T) {
 		{"a missing or damaged blob is named", testBlobDamage},
 		{"a change log that was cut is bridged", testLogCut},
 		{"an idle node ships nothing", testIdle},
+		{"an attached directory is used at once, and becomes an ordinary one", testAttach},
 		{"any moment is restored from two replicas of which one is damaged", testRandomHistory},
 	})
 }

@@ -44,7 +44,7 @@ func Restore(ctx context.Context, from []*Client, dir string, t Target, o Restor
 	}
 	err = r.build(ctx)
 	if err == nil {
-		err = r.place.moveTo(dir)
+		err = r.place.moveTo(dir, r.report.Attached)
 	}
 	if err != nil {
 		return Report{}, errors.Join(err, r.place.leave(r.meter.verified() > 0))

@@ -112,7 +112,16 @@ func (r *restoration) attempt(ctx context.Context, at start) (done bool, err err
 	if err := r.place.clear(); err != nil {
 		return false, err
 	}
-	b, err := r.newBuilder()
+	r.report.reset()
+	attach, err := r.attachable(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	newBuilder := r.newBuilder
+	if attach {
+		newBuilder = r.newAttachedBuilder
+	}
+	b, err := newBuilder()
 	if err != nil {
 		return false, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,7 +16,7 @@ import (
 // fetchBlobs downloads and verifies the blobs that the restored records name. Those that
 // an interrupted restore has left are read and used again.
 func (b *builder) fetchBlobs(ctx context.Context) error {
-	refs, err := b.namedBlobs()
+	refs, err := blobRefs(b.target.Blobs(), &b.meter)
 	if err != nil || len(refs) == 0 {
 		return err
 	}
@@ -36,12 +37,12 @@ func (b *builder) fetchBlobs(ctx context.Context) error {
 	return group.Wait()
 }
 
-// namedBlobs lists the blobs that the restored records name, each once: several tenants
-// may name one.
-func (b *builder) namedBlobs() ([]blob.Ref, error) {
+// blobRefs lists the blobs that records name, each once (several tenants may name one),
+// and expects their bytes.
+func blobRefs(records iter.Seq2[market.Blob, error], m *meter) ([]blob.Ref, error) {
 	var refs []blob.Ref
 	seen := map[blob.Sum]bool{}
-	for rec, err := range b.target.Blobs() {
+	for rec, err := range records {
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +53,7 @@ func (b *builder) namedBlobs() ([]blob.Ref, error) {
 		if !seen[sum] {
 			seen[sum] = true
 			refs = append(refs, blob.Ref{Sum: sum, Size: rec.Size})
-			b.meter.expect(rec.Size)
+			m.expect(rec.Size)
 		}
 	}
 	return refs, nil

@@ -13,11 +13,12 @@ import (
 // builder fills one database from files in order.
 type builder struct {
 	*restoration
-	target *store.Restore
-	last   *footer // of the file applied last; nil before the first
-	source *source // that the file applied last is from
-	folded folding
-	seq    int // numbers downloads
+	target   *store.Restore
+	attached *Attachment // nil unless the database is attached
+	last     *footer     // of the file applied last; nil before the first
+	source   *source     // that the file applied last is from
+	folded   folding
+	seq      int // numbers downloads
 }
 
 func (r *restoration) newBuilder() (*builder, error) {
@@ -36,7 +37,13 @@ func (b *builder) finish(ctx context.Context, s *source) error {
 	if b.last == nil {
 		return s.nothingFor(b.restoration.target)
 	}
-	if err := b.fetchBlobs(ctx); err != nil {
+	var err error
+	if b.attached != nil { // blobs come with the rest
+		err = b.finishAttached()
+	} else {
+		err = b.fetchBlobs(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	f, now := b.last, b.opts.Clock().UTC()
@@ -189,7 +196,7 @@ func (b *builder) follows(s *source, cf *changeFile) error {
 	}
 	switch {
 	case cf.LSNMin == lsn+1 && cf.PrevChain == chain:
-		return nil
+		return b.linked(s, cf)
 	case cf.LSNMax == lsn && cf.Chain == chain: // it brings nothing new
 		return nil
 	case cf.LSNMin <= lsn && lsn < cf.LSNMax && b.last != nil:
@@ -197,6 +204,18 @@ func (b *builder) follows(s *source, cf *changeFile) error {
 	}
 	return &CorruptError{Name: cf.name, Reason: fmt.Sprintf("it goes on from commit %d (%.8s), but the files before it end with commit %d (%.8s)",
 		cf.LSNMin-1, cf.PrevChain, lsn, chain)}
+}
+
+// linked verifies the chain of MACs in a replica with a key: a file that goes on from
+// another carries that one's link. The links of another replica say nothing.
+func (b *builder) linked(s *source, cf *changeFile) error {
+	if b.last == nil || b.source != s || b.last.Link == (Link{}) || cf.PrevLink == b.last.Link {
+		return nil
+	}
+	if cf.PrevLink == (Link{}) && cf.Generation != b.last.Generation {
+		return nil // a generation that was opened on a directory from another replica
+	}
+	return &CorruptError{Name: cf.name, Reason: "it doesn't carry the link of the file before it"}
 }
 
 // takeIn verifies a file's tables and brings them into the database: small ones by way
@@ -252,7 +271,12 @@ func (b *builder) applyBase(ctx context.Context, s *source, base lineFile) error
 	if err == nil {
 		err = b.ingestTables(ctx, d)
 	}
-	if err == nil && len(d.cf.Segments) > 0 {
+	switch {
+	case err != nil || len(d.cf.Segments) == 0:
+	case b.attached != nil:
+		b.attached.state.Snapshot = d.cf.name
+		err = b.attachSegments(ctx, s, &d.cf.footer)
+	default:
 		err = b.applySegments(ctx, s, d.cf.Segments)
 	}
 	if err != nil {

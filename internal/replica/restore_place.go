@@ -127,8 +127,13 @@ func (w *workplace) leave(keep bool) error {
 
 // moveTo gives the finished directory its name. The lock is held until it has it: else
 // another restore could take the finished directory for one that was interrupted.
-func (w *workplace) moveTo(dir string) error {
-	for _, name := range []string{tmpDir, segmentsDir} {
+// An attached directory keeps its segments.
+func (w *workplace) moveTo(dir string, attached bool) error {
+	left := []string{tmpDir, segmentsDir}
+	if attached {
+		left = left[:1]
+	}
+	for _, name := range left {
 		if err := os.RemoveAll(w.path(name)); err != nil {
 			return fmt.Errorf("replica: %w", err)
 		}

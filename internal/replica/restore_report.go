@@ -28,7 +28,8 @@ type RestoreOptions struct {
 	// Report.MissingBlobs names them. Without it they are an error.
 	AllowMissingBlobs bool
 	// Attach makes the directory usable before its data have been downloaded: it reads
-	// what it lacks from the first source until store's Download is done. See Attachment.
+	// what it lacks from the sources until Attachment.Finish is done. A snapshot that
+	// isn't one of segments is restored in full instead.
 	Attach bool
 	// Progress, when set, is called with the bytes that are done of how many. The total
 	// grows while more becomes known. It is called from one goroutine at a time.
@@ -56,7 +57,9 @@ type Report struct {
 	Sources      []SourceReport `json:"sources"`
 	Healed       []Healing      `json:"healed,omitempty"`
 	MissingBlobs []string       `json:"missingBlobs,omitempty"` // SHA-256 of blobs that no source holds whole (AllowMissingBlobs)
-	Attached     bool           `json:"attached,omitempty"`     // the data are still in the replica; see Attachment
+	// Attached: the segments are still in the replica, and so are all blobs; see Attachment.
+	Attached      bool  `json:"attached,omitempty"`
+	AttachedBytes int64 `json:"attachedBytes,omitempty"` // of the segments
 }
 
 // SourceReport says what of a restore came from one replica.
@@ -75,4 +78,13 @@ type Healing struct {
 	Name   string `json:"name"`   // the object, as the replica calls it
 	Reason string `json:"reason"` // what is wrong with it
 	By     string `json:"by"`     // what was taken instead
+}
+
+// reset forgets what an attempt has counted, but not what it found damaged.
+func (r *Report) reset() {
+	r.Files, r.Segments, r.Bytes, r.Blobs, r.BlobBytes, r.Reused = 0, 0, 0, 0, 0, 0
+	for i := range r.Sources {
+		s := &r.Sources[i]
+		s.Files, s.Segments, s.Blobs, s.Bytes = 0, 0, 0, 0
+	}
 }

@@ -1,0 +1,136 @@
+package replica
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/souk-market/souk/internal/blob"
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
+)
+
+// openAttached opens a directory with what it is attached to.
+func openAttached(t *testing.T, dir string) (*node, *Attachment) {
+	t.Helper()
+	a, err := OpenAttachment(dir, nil, func(url string) (*Client, error) { return OpenClient(url, ClientOptions{}) })
+	if err != nil || a == nil {
+		t.Fatalf("the directory is attached to %v (%v)", a, err)
+	}
+	n := &node{t: t, dir: dir}
+	n.db, err = store.Open(store.Options{Dir: filepath.Join(dir, "store"), Remote: a, Fatal: func(err error) { t.Errorf("the store stopped: %v", err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.blobs, err = blob.Open(filepath.Join(dir, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	n.blobs.SetFetch(a.FetchBlob)
+	return n, a
+}
+
+// testAttach attaches a directory to two replicas, of which the first lacks a segment, and
+// uses it: reads, writes, files, another start, another generation in the replica.
+func testAttach(t *testing.T, p *place) {
+	second := p.second()
+	n := openNode(t, t.TempDir())
+	r, r2 := n.replicate(p.client()), n.replicate(second.client())
+	rng := rand.New(rand.NewPCG(1, 9))
+	for i := range 60 {
+		name := fmt.Sprint("seller-", i)
+		noise := make([]byte, 60_000)
+		for i := range noise {
+			noise[i] = byte(33 + rng.IntN(90))
+		}
+		s := market.Seller{ID: market.SellerID("sel_" + name), Slug: name, Name: string(noise)}
+		n.update(store.Transaction, func(tx *store.Tx) error { return store.Sellers.Put(tx, &s) })
+	}
+	sum, later := n.upload("a file"), n.upload("another file")
+	for _, r := range []*Replicator{r, r2} {
+		if err := r.Snapshot(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.sell("after the snapshot")
+	n.remove("seller-3")
+	mustSync(t, r)
+	mustSync(t, r2)
+	removeSegment(t, p)
+
+	dir := filepath.Join(t.TempDir(), "attached")
+	rep, err := Restore(ctx, []*Client{p.client(), second.client()}, dir, Target{}, RestoreOptions{Attach: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rep.Attached || rep.AttachedBytes == 0 || rep.LSN != n.db.LastLSN() || len(rep.Healed) == 0 {
+		t.Errorf("the report says %+v", rep)
+	}
+	got, _ := openAttached(t, dir)
+	if got.digest() != n.digest() {
+		t.Error("the attached data differ")
+	}
+	f, err := got.blobs.Open(ctx, sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := io.ReadAll(f); string(b) != "a file" {
+		t.Errorf("the blob is %q", b)
+	}
+	f.Close()
+	got.sell("while attached")
+	if err := got.db.Close(); err != nil { // as after a crash: nothing has been finished
+		t.Fatal(err)
+	}
+
+	got, a := openAttached(t, dir)
+	heir := got.takeOver(p.client())
+	mustSync(t, heir)
+	want := got.digest()
+	var done, total int64
+	if err := a.Finish(ctx, got.db, got.blobs, func(d, n int64) { done, total = d, n }); err != nil {
+		t.Fatal(err)
+	}
+	if done != total || total == 0 {
+		t.Errorf("the progress ended at %d of %d bytes", done, total)
+	}
+	for _, left := range []string{attachedFile, segmentsDir} {
+		if _, err := os.Stat(filepath.Join(dir, left)); !os.IsNotExist(err) {
+			t.Errorf("%s is still there (%v)", left, err)
+		}
+	}
+	if err := got.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(second.root, second.root+"-gone"); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := OpenAttachment(dir, nil, nil); a != nil || err != nil {
+		t.Errorf("the finished directory is attached to %v (%v)", a, err)
+	}
+	got = openNode(t, dir)
+	if got.digest() != want {
+		t.Error("the downloaded data differ")
+	}
+	if err := got.blobs.Verify(ctx, later); err != nil {
+		t.Error(err)
+	}
+	if again, _ := p.restore(Target{}); again.digest() != want {
+		t.Error("what the attached server shipped differs")
+	}
+}
+
+// removeSegment removes a segment of a replica.
+func removeSegment(t *testing.T, p *place) {
+	t.Helper()
+	files, err := p.c.list(ctx, "", levelSegments)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are %d segments (%v)", len(files), err)
+	}
+	name := filepath.Join(p.root, p.c.at.ltxKey("", levelSegments, files[0].MinTXID, files[0].MaxTXID))
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+}
