@@ -66,6 +66,7 @@ type Manifest struct {
 	ForkTXID   uint64        `json:"forkTXID,omitempty"` // the parent's last file that belongs to this history; 0 is none of its own
 	ForkLSN    store.LSN     `json:"forkLSN,omitempty"`  // where that ends, so that it may be merged away
 	ForkChain  string        `json:"forkChain,omitempty"`
+	ForkLink   string        `json:"forkLink,omitempty"`
 	Node       market.NodeID `json:"node"`
 	CreatedAt  time.Time     `json:"createdAt"`
 	Keyed      string        `json:"keyed,omitempty"` // the fingerprint of the replica's key; "" is not encrypted
@@ -116,12 +117,15 @@ func (c *Client) start(ctx context.Context, m Manifest) (Position, error) {
 		}
 		return Position{Generation: m.Generation, LSN: fork.LSNMax, Chain: fork.Chain, Link: fork.Link, Time: fork.time()}, nil
 	}
-	chain, err := hex.DecodeString(m.ForkChain)
-	if err != nil || len(chain) != len(store.Chain{}) && (len(chain) != 0 || m.ForkLSN != 0) {
-		return Position{}, &CorruptError{Name: c.at.where(manifestKey(m.Generation)), Reason: "the chain in it is unreadable", Err: err}
-	}
 	p := Position{Generation: m.Generation, LSN: m.ForkLSN, Time: m.CreatedAt}
-	copy(p.Chain[:], chain)
+	if m.Parent == 0 {
+		return p, nil
+	}
+	chain, err := hex.DecodeString(m.ForkChain)
+	link, err2 := hex.DecodeString(m.ForkLink)
+	if err != nil || err2 != nil || copy(p.Chain[:], chain) != len(p.Chain) || len(link) != 0 && copy(p.Link[:], link) != len(p.Link) {
+		return Position{}, &CorruptError{Name: c.at.where(manifestKey(m.Generation)), Reason: "where it goes on from is unreadable"}
+	}
 	return p, nil
 }
 
@@ -200,6 +204,7 @@ func (f *footer) ending() ending {
 	e := ending{f.position(), f.Seal}
 	if f.Seal != nil {
 		e.TXID--
+		e.Link = f.PrevLink
 	}
 	return e
 }

@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
-	"path"
+	"path/filepath"
 	"time"
 
+	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
 )
@@ -35,6 +34,9 @@ func (h heir) open(ctx context.Context, g uint32, from Position) (Manifest, erro
 	}
 	if from.Generation != 0 {
 		m.ForkLSN, m.ForkChain = from.LSN, hex.EncodeToString(from.Chain[:])
+		if from.Link != (Link{}) {
+			m.ForkLink = hex.EncodeToString(from.Link[:])
+		}
 	}
 	if err := h.client.createManifest(ctx, m); err != nil {
 		return Manifest{}, err
@@ -104,73 +106,15 @@ func (h heir) writeTombstone(ctx context.Context, end Position, next uint32) err
 	return h.client.createChange(ctx, f, bytes.NewReader(body), int64(len(body)))
 }
 
-// A primary whose files follow one another without a pause looks every handoverEvery
-// whether somebody asks it to hold back, and does so once for each asking, at most for
-// handoverPause. It is courtesy: nothing rests on it.
-const (
-	handoverEvery = 10 * time.Second
-	handoverPause = 15 * time.Second
-)
-
-// handover asks the owner of a generation to hold back its next file for a moment.
-type handover struct {
-	Node  market.NodeID `json:"node"` // who asks
-	Nonce uint64        `json:"nonce"`
-}
-
-func handoverKey(g uint32) string { return path.Join(generationPath(g), "handover.json") }
-
-func (h heir) askToHoldBack(ctx context.Context, g uint32) {
-	b, err := json.Marshal(handover{h.node, rand.Uint64()})
-	if err == nil {
-		err = h.client.overwriteObject(ctx, handoverKey(g), b)
+// canFence refuses a replica in which two servers could overwrite each other's files: there
+// no tombstone keeps the old one from going on.
+func (c *Client) canFence(ctx context.Context) error {
+	can, err := c.Probe(ctx)
+	if err == nil && !can.CreateIfAbsent {
+		err = market.Errorf(market.Invalid, "The replica %s can't create an object only where none is, so its server can't be kept from writing. "+
+			"Nothing can take over there: stop that server, restore into a new directory, and give it a replica at an empty path.", c)
 	}
-	if err != nil {
-		h.log.Warn("asking the old server to hold back failed; chasing it", "err", err)
-		return
-	}
-	h.log.Info("the old server still writes; asked it to hold back", "generation", g)
-}
-
-// courtesy is what a Replicator remembers of askings to hold back; it belongs to the
-// holder of the shipping token.
-type courtesy struct {
-	looked time.Time
-	met    uint64 // the nonce of the asking that was met last
-}
-
-// giveWay holds the next file back if somebody asks for it, until a tombstone is there
-// or handoverPause is over. Only a crowded sequence of files is worth a look: between
-// others there is room for a tombstone.
-func (r *Replicator) giveWay(ctx context.Context) error {
-	pos, now := r.Position(), time.Now()
-	if now.Sub(r.lastShipped()) > r.opts.Interval/2 || now.Sub(r.courtesy.looked) < handoverEvery {
-		return nil
-	}
-	r.courtesy.looked = now
-	b, err := r.client.readObject(ctx, handoverKey(pos.Generation))
-	var ask handover
-	if err != nil || json.Unmarshal(b, &ask) != nil || ask.Nonce == r.courtesy.met {
-		return nil
-	}
-	r.courtesy.met = ask.Nonce
-	r.opts.Logger.Warn("another server asks to take over; holding back", "node", ask.Node)
-	for time.Since(now) < handoverPause {
-		if !pause(ctx, r.opts.Interval/4) {
-			return fmt.Errorf("replica: holding back: %w", ctx.Err())
-		}
-		if _, err := r.client.footerOf(ctx, changeRef(pos.Generation, pos.TXID+1)); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	return nil
-}
-
-// lastShipped is when the last file was shipped, by the machine's monotonic clock.
-func (r *Replicator) lastShipped() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lastCut
+	return err
 }
 
 // occupied is the refusal to go on from a replica that another node writes to: who, since
@@ -184,4 +128,110 @@ func (c *Client) occupied(ctx context.Context, m Manifest, end ending) error {
 	return market.Errorf(market.Conflict, "The replica %s is written by another server: node %s, generation %d, last file of %s, %s. "+
 		"If that server is gone, start this one with --takeover: the other can't write to the replica any more then. If it still runs, stop it first.",
 		c, m.Node, m.Generation, end.Time.Format(time.RFC3339), hint).Because(ErrOccupied)
+}
+
+// Promote makes a primary of the standby: it catches up, seals the generation that it
+// follows, takes in what that one's owner has written until then, and opens the next
+// generation. So nothing that was shipped is lost. Then Run ends, and the directory is to
+// be opened again without Standby.
+//
+// It may be repeated, after a failure as after a crash at any moment. Errors: ErrFenced
+// when another server has been promoted meanwhile, which is followed then; ErrDiverged;
+// Invalid where the replica can't create objects only where none is, on which all this
+// rests; Unavailable when the old primary could not be sealed; ctx's.
+func (f *Follower) Promote(ctx context.Context) (Position, error) {
+	if err := f.client.canFence(ctx); err != nil {
+		return Position{}, err
+	}
+	followed := f.Position().Generation
+	var opened Position
+	_, err := f.work(ctx, func(ctx context.Context) (bool, error) {
+		for {
+			pos, err := f.promote(ctx, followed)
+			if err == nil || final(err) || market.Is(err, market.Unavailable) || !pause(ctx, firstBackoff) {
+				opened = pos
+				return true, err
+			}
+			f.opts.Logger.Warn("a step of the promotion failed; trying again", "err", err)
+		}
+	})
+	if err != nil {
+		return Position{}, err
+	}
+	f.opts.Logger.Info("promoted", "position", opened.String())
+	return opened, nil
+}
+
+// promote is one attempt to end a generation and open the next.
+func (f *Follower) promote(ctx context.Context, followed uint32) (Position, error) {
+	all, err := f.client.generations(ctx)
+	if err != nil {
+		return Position{}, err
+	}
+	if len(all) == 0 {
+		return Position{}, market.Errorf(market.NotFound, "There is no replica at %s any more. Check the address.", f.client)
+	}
+	newest := all[len(all)-1]
+	if newest.Node == f.node { // opened by an earlier attempt
+		return f.becomePrimary(ctx, newest)
+	}
+	if err := f.catchUp(ctx); err != nil {
+		return Position{}, err
+	}
+	if newest.Generation > followed {
+		return Position{}, market.Errorf(market.Conflict, "Another server (node %s) has taken over the replica %s meanwhile, and this standby follows it now. "+
+			"Promote again to replace that one.", newest.Node, f.client).Because(ErrFenced)
+	}
+	h := heir{f.client, f.node, f.opts.Clock, f.opts.Logger}
+	end, err := h.seal(ctx, newest)
+	if err != nil {
+		return Position{}, err
+	}
+	if err := f.catchUp(ctx); err != nil {
+		return Position{}, err
+	}
+	if at := f.Position(); at.Generation != end.Generation || at.TXID != end.TXID || f.db.LastLSN() != end.LSN {
+		return Position{}, fmt.Errorf("replica: the standby stands at %s, and the sealed generation ends at %s", at, end)
+	}
+	m, err := h.open(ctx, newest.Generation+1, f.Position())
+	if err != nil {
+		return Position{}, err
+	}
+	return f.becomePrimary(ctx, m)
+}
+
+// becomePrimary ends the following: the directory owns a generation now.
+func (f *Follower) becomePrimary(ctx context.Context, m Manifest) (Position, error) {
+	start, err := f.client.start(ctx, m)
+	if err != nil {
+		return Position{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.promoted = true
+	return start, nil
+}
+
+// PromoteDir is Promote for a data directory that nobody has open: one that was restored
+// from the replica, or a standby's. It changes nothing in a directory that owns the newest
+// generation already, nor in one that was restored to an earlier moment on purpose, which
+// Options.TakeOver lets start.
+func PromoteDir(ctx context.Context, dir string, client *Client, o FollowerOptions) (pos Position, err error) {
+	db, err := store.Open(store.Options{Dir: filepath.Join(dir, storeDir), Standby: true, Logger: o.Logger})
+	if err != nil {
+		return Position{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if origin := db.Node().Origin; origin != nil && origin.Past {
+		return Position{}, nil
+	}
+	blobs, err := blob.Open(filepath.Join(dir, blobsDir))
+	if err != nil {
+		return Position{}, err
+	}
+	f, err := Follow(db, blobs, client, o)
+	if err != nil {
+		return Position{}, err
+	}
+	return f.Promote(ctx)
 }

@@ -234,6 +234,9 @@ func (r *Replicator) succeed(ctx context.Context, all []Manifest) (Position, sna
 		err = r.client.occupied(ctx, newest, end)
 	}
 	if err == nil {
+		err = r.client.canFence(ctx)
+	}
+	if err == nil {
 		err = r.leavesNothing(fork, end)
 	}
 	h := heir{r.client, r.node, r.opts.Clock, r.opts.Logger}
