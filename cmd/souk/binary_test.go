@@ -183,3 +183,21 @@ func TestEndOfTheTerminal(t *testing.T) {
 		t.Errorf("after SIGHUP: %v\n%s", err, r.Log())
 	}
 }
+
+// watchedOutput is an output that may be read while it is written.
+type watchedOutput struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *watchedOutput) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *watchedOutput) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/replica"
 )
 
 // commands are souk's commands.
@@ -23,6 +23,7 @@ type commands struct {
 	Demo    demoCmd    `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
 	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
+	Replica replicaCmd `cmd:"" help:"Make and check keys of replicas."`
 	Drill   drillCmd   `cmd:"" help:"Rehearse a restore: into a temporary directory, checked and compared, closed or running."`
 	Check   checkCmd   `cmd:"" help:"Verify the whole database, closed or running."`
 	Inspect inspectCmd `cmd:"" help:"Print records and the change log as JSON, closed or running."`
@@ -60,6 +61,7 @@ func run(ctx context.Context, args []string) int {
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
 		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
 		Restore: restoreCmd{settingsFlags: newSettingsFlags("log-level", "log-format")},
+		Replica: newReplicaCmd(),
 		Drill:   drillCmd{settingsFlags: replicaFlags()},
 		Check:   checkCmd{settingsFlags: taskFlags()},
 		Inspect: inspectCmd{settingsFlags: taskFlags()},
@@ -107,13 +109,7 @@ func (e usageError) Error() string { return string(e) }
 // ExitCode is the process's exit status for it.
 func (usageError) ExitCode() int { return 2 }
 
-func operatorText(err error) string {
-	var e *market.Error
-	if errors.As(err, &e) && e.Err == nil {
-		return e.Message
-	}
-	return err.Error()
-}
+func operatorText(err error) string { return replica.Words(err) }
 
 // load reads the configuration for a command's flags.
 func (f settingsFlags) load(defaults map[string]string) (Config, []Setting, error) {

@@ -6,6 +6,16 @@ import (
 	"github.com/souk-market/souk/internal/replica"
 )
 
+// replicaCmd are the commands about replicas.
+type replicaCmd struct {
+	Keygen   replicaKeygenCmd   `cmd:"" help:"Make the keys of an encrypted replica, and show the recovery key once."`
+	CheckKey replicaCheckKeyCmd `cmd:"" help:"Verify a recovery key that is typed back, against the server's and against a replica."`
+}
+
+func newReplicaCmd() replicaCmd {
+	return replicaCmd{CheckKey: replicaCheckKeyCmd{settingsFlags: replicaFlags()}}
+}
+
 // openReplica makes the client of a replica, with its key when it has one.
 func openReplica(r ReplicaConfig, log *slog.Logger) (*replica.Client, error) {
 	o := replica.ClientOptions{Logger: log}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/souk-market/souk/internal/control"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/replica"
@@ -30,6 +32,8 @@ type restoreCmd struct {
 	JSON    bool     `name:"json" help:"Print the result as one JSON object."`
 
 	AllowMissingFiles bool `help:"Restore even if the replica lacks some of the files for sale, and name them."`
+
+	key string // that was typed in; empty for none
 }
 
 func (c *restoreCmd) Run(ctx context.Context) error {
@@ -42,11 +46,16 @@ func (c *restoreCmd) Run(ctx context.Context) error {
 		return err
 	}
 	log := cfg.logger()
-	from, err := c.open(cfg, log)
-	if err != nil {
-		return err
+	rep, err := c.restore(ctx, cfg, target, log)
+	if errors.Is(err, replica.ErrKey) && len(c.KeyFile) == 0 && term.IsTerminal(int(os.Stdin.Fd())) {
+		fmt.Fprintln(os.Stderr, operatorText(err))
+		text, asked := askUnseen(ctx, "Recovery key (not shown): ")
+		if asked != nil {
+			return asked
+		}
+		c.key = text
+		rep, err = c.restore(ctx, cfg, target, log)
 	}
-	rep, err := c.restore(ctx, from, target, log)
 	if err != nil {
 		return err
 	}
@@ -94,16 +103,17 @@ func (c *restoreCmd) open(cfg Config, log *slog.Logger) ([]*replica.Client, erro
 		return nil, usageError("Give --key-file once for all replicas, or once for each --from, in the same order.")
 	}
 	var all []*replica.Client
+	key := c.key
 	for i, u := range c.From {
 		r := cfg.replicaFor(u)
-		if len(c.KeyFile) > 0 && (i == 0 || len(c.KeyFile) > 1) {
-			text, err := readKeyFile(c.KeyFile[i])
-			if err != nil {
+		if i < len(c.KeyFile) {
+			var err error
+			if key, err = readKeyFile(c.KeyFile[i]); err != nil {
 				return nil, err
 			}
-			cfg.Replica.Key, r.Key = newSecret(text), newSecret(text)
-		} else if len(c.KeyFile) == 1 {
-			r.Key = cfg.Replica.Key
+		}
+		if key != "" {
+			r.Key = newSecret(key)
 		}
 		client, err := openReplica(r, log)
 		if err != nil {
@@ -114,7 +124,11 @@ func (c *restoreCmd) open(cfg Config, log *slog.Logger) ([]*replica.Client, erro
 	return all, nil
 }
 
-func (c *restoreCmd) restore(ctx context.Context, from []*replica.Client, target replica.Target, log *slog.Logger) (replica.Report, error) {
+func (c *restoreCmd) restore(ctx context.Context, cfg Config, target replica.Target, log *slog.Logger) (replica.Report, error) {
+	from, err := c.open(cfg, log)
+	if err != nil {
+		return replica.Report{}, err
+	}
 	bar, meter := newProgress(os.Stderr, 0), newTransfer()
 	defer bar.done()
 	rep, err := replica.Restore(ctx, from, c.Data, target, replica.RestoreOptions{

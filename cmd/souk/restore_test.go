@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,9 +61,40 @@ func TestRestoreCommand(t *testing.T) {
 			Keys int `json:"keys_read"`
 		}
 	}
-	as := mustSouk(t, "restore", "--json", "--from", url, "--lsn", "1", "--data", filepath.Join(t.TempDir(), "one"))
+	as := mustSouk(t, "restore", "--json", "--from", url, "--lsn", strconv.Itoa(was.LSN), "--data", filepath.Join(t.TempDir(), "one"))
 	if err := json.Unmarshal([]byte(as), &res); err != nil || res.LSN == 0 || res.Check.Keys == 0 || res.Time.IsZero() {
 		t.Errorf("%s (%v)", as, err)
+	}
+}
+
+// TestRestoreOfAnEncryptedReplica takes the recovery key, and no other.
+func TestRestoreOfAnEncryptedReplica(t *testing.T) {
+	pair, other := keygen(t), keygen(t)
+	data, url := replicated(t, "--replica-key-file", keyFile(t, pair.ServerKey))
+	for _, c := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"no key", nil, "encrypted"},
+		{"another key", []string{"--key-file", keyFile(t, other.RecoveryKey)}, pair.Fingerprint},
+		{"the server key", []string{"--key-file", keyFile(t, pair.ServerKey)}, "recovery key"},
+		{"no key at all", []string{"--key-file", keyFile(t, "secret")}, "souk-recovery-"},
+	} {
+		dir := filepath.Join(t.TempDir(), "x")
+		_, errs, status := souk(t, append([]string{"restore", "--from", url, "--data", dir}, c.args...)...)
+		if status != 1 || !strings.Contains(errs, c.says) || strings.Contains(errs, "replica: not the") {
+			t.Errorf("%s: status %d, %s", c.name, status, errs)
+		}
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("%s: %s is there", c.name, dir)
+		}
+	}
+	restored := filepath.Join(t.TempDir(), "restored")
+	mustSouk(t, "restore", "--from", url, "--key-file", keyFile(t, pair.RecoveryKey), "--data", restored)
+	was, _ := check(t, data, "--digest")
+	if is, _ := check(t, restored, "--digest"); was.Digest != is.Digest || is.Digest == "" {
+		t.Errorf("the digests are %s and %s", was.Digest, is.Digest)
 	}
 }
 

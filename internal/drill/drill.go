@@ -328,10 +328,6 @@ const maxReason = 4 << 10
 
 // reason is an error as the operator reads it.
 func reason(err error) string {
-	text := err.Error()
-	var e *market.Error
-	if errors.As(err, &e) && e.Err == nil {
-		text = e.Message
-	}
+	text := replica.Words(err)
 	return text[:min(len(text), maxReason)]
 }

@@ -18,20 +18,36 @@ const (
 )
 
 // Run drills each source when it is due, one after the other, until ctx ends. It removes
-// first what a kill has left of a drill. Without a schedule or sources it does just that.
+// first what a kill has left of a drill. Without a schedule or sources that it can read it
+// does just that.
 func (r *Runner) Run(ctx context.Context) error {
 	r.clearUp(ctx)
-	for wait := settle; r.Schedule != nil && len(r.Sources) > 0; {
+	sources := r.readable()
+	for wait := settle; r.Schedule != nil && len(sources) > 0; {
 		if !sleep(ctx, wait) {
 			return nil
 		}
 		wait = longestNap
-		for _, s := range r.Sources {
+		for _, s := range sources {
 			wait = min(wait, r.drillWhenDue(ctx, s))
 		}
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// readable are the sources that can be restored here. A server that has the server key
+// of a replica can't, and its operator drills elsewhere.
+func (r *Runner) readable() (all []Source) {
+	for _, s := range r.Sources {
+		if s.Client.CanRead() {
+			all = append(all, s)
+		} else if r.Schedule != nil {
+			r.log().Warn("this server has only the server key of a replica, and can't drill it; run souk drill --from on a machine with the recovery key",
+				"replica", s.Client.String())
+		}
+	}
+	return all
 }
 
 // clearUp removes what a kill has left, unless a drill is running.
