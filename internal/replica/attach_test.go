@@ -14,9 +14,9 @@ import (
 )
 
 // openAttached opens a directory with what it is attached to.
-func openAttached(t *testing.T, dir string) (*node, *Attachment) {
+func openAttached(t *testing.T, dir string, keys map[string]*Key) (*node, *Attachment) {
 	t.Helper()
-	a, err := OpenAttachment(dir, nil, func(url string) (*Client, error) { return OpenClient(url, ClientOptions{}) })
+	a, err := OpenAttachment(dir, nil, func(url string) (*Client, error) { return OpenClient(url, ClientOptions{Key: keys[url]}) })
 	if err != nil || a == nil {
 		t.Fatalf("the directory is attached to %v (%v)", a, err)
 	}
@@ -32,10 +32,14 @@ func openAttached(t *testing.T, dir string) (*node, *Attachment) {
 	return n, a
 }
 
-// testAttach attaches a directory to two replicas, of which the first lacks a segment, and
+// testAttach attaches a directory to two replicas, one of them encrypted, of which the
+// first lacks a segment, and
 // uses it: reads, writes, files, another start, another generation in the replica.
 func testAttach(t *testing.T, p *place) {
 	second := p.second()
+	second.key = NewRecoveryKey()
+	second.c = second.client()
+	keys := map[string]*Key{second.c.String(): second.key}
 	n := openNode(t, t.TempDir())
 	r, r2 := n.replicate(p.client()), n.replicate(second.client())
 	rng := rand.New(rand.NewPCG(1, 9))
@@ -68,7 +72,7 @@ func testAttach(t *testing.T, p *place) {
 	if !rep.Attached || rep.AttachedBytes == 0 || rep.LSN != n.db.LastLSN() || len(rep.Healed) == 0 {
 		t.Errorf("the report says %+v", rep)
 	}
-	got, _ := openAttached(t, dir)
+	got, _ := openAttached(t, dir, keys)
 	if got.digest() != n.digest() {
 		t.Error("the attached data differ")
 	}
@@ -85,7 +89,7 @@ func testAttach(t *testing.T, p *place) {
 		t.Fatal(err)
 	}
 
-	got, a := openAttached(t, dir)
+	got, a := openAttached(t, dir, keys)
 	heir := got.takeOver(p.client())
 	mustSync(t, heir)
 	want := got.digest()

@@ -109,7 +109,7 @@ func (s *source) lay(lists [][]fileRef) {
 	s.offset, s.files, s.bases, s.end = nil, nil, nil, 0
 	for i, refs := range lists {
 		upTo := s.spans[i].upTo
-		if upTo == 0 { // what was shipped last is the end
+		if upTo == 0 && i == len(lists)-1 { // what was shipped last is the end
 			for _, ref := range refs {
 				upTo = max(upTo, ref.max)
 			}

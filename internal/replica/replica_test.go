@@ -145,12 +145,13 @@ type place struct {
 	t    *testing.T
 	url  string
 	root string // where its objects are on disk, as files
+	key  *Key   // nil is none
 	c    *Client
 }
 
 func (p *place) client() *Client {
 	p.t.Helper()
-	c, err := OpenClient(p.url, ClientOptions{})
+	c, err := OpenClient(p.url, ClientOptions{Key: p.key})
 	if err != nil {
 		p.t.Fatal(err)
 	}

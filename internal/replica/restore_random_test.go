@@ -69,9 +69,14 @@ func (h *recorded) step() {
 	case n == 4:
 		h.named[h.node.upload(fmt.Sprint("content of ", h.rng.IntN(1000)))] = true
 	case n == 5:
-		i := h.rng.IntN(2)
-		if err := h.r[i].Snapshot(ctx); err != nil {
+		i, loaded := h.rng.IntN(2), false
+		if err := h.r[i].mergeDue(ctx, &loaded); err != nil {
 			h.t.Fatal(err)
+		}
+		if h.rng.IntN(2) == 0 {
+			if err := h.r[i].Snapshot(ctx); err != nil {
+				h.t.Fatal(err)
+			}
 		}
 		h.noteEnd(i)
 	default:
@@ -186,6 +191,10 @@ func testRandomHistory(t *testing.T, p *place) {
 		at.c = at.client()
 		h.places = [2]*place{at, at.second()}
 		for i, place := range h.places {
+			if seed>>i&1 == 1 {
+				place.key = NewRecoveryKey()
+				place.c = place.client()
+			}
 			h.ends[i] = map[store.LSN]time.Time{}
 			h.r[i] = New(h.node.db, h.node.blobs, place.client(), Options{SpoolDir: t.TempDir(), Clock: func() time.Time { return h.now }})
 			if err := h.r[i].Open(ctx); err != nil {
