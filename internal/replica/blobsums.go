@@ -44,17 +44,14 @@ func (r *Replicator) blobsSince(ctx context.Context, base, f *footer, snap *stor
 	var after store.LSN
 	if base != nil {
 		after = base.LSNMax
-		if base.Generation == f.Generation && base.TXID == f.TXID { // this one replaces it
-			for _, sum := range base.Blobs {
-				sums[sum] = true
-			}
-		}
 	}
 	err := loggedBlobs(snap, after, sums)
-	if !errors.Is(err, store.ErrLogCut) {
-		return err
+	if errors.Is(err, store.ErrLogCut) {
+		err = r.filedBlobs(ctx, base, f, sums)
 	}
-	err = r.filedBlobs(ctx, base, f, sums)
+	if err == nil && base != nil && base.Generation == f.Generation && base.TXID == f.TXID { // this one replaces it
+		err = base.addBlobs(sums)
+	}
 	if err == nil || ctx.Err() != nil || r.blobs == nil {
 		return err
 	}
@@ -64,6 +61,18 @@ func (r *Replicator) blobsSince(ctx context.Context, base, f *footer, snap *stor
 			return fmt.Errorf("replica: listing the blobs: %w", err)
 		}
 		sums[ref.Sum] = true
+	}
+	return nil
+}
+
+// addBlobs adds the blobs that a file names. errNoKey when only their names in the replica
+// could be read.
+func (f *footer) addBlobs(sums map[blob.Sum]bool) error {
+	if len(f.Blobs) < len(f.BlobNames) {
+		return fmt.Errorf("replica: reading which files file %d of generation %d names: %w", f.TXID, f.Generation, errNoKey)
+	}
+	for _, sum := range f.Blobs {
+		sums[sum] = true
 	}
 	return nil
 }
@@ -107,8 +116,8 @@ func (r *Replicator) filedBlobs(ctx context.Context, base, f *footer, sums map[b
 			if err != nil {
 				return err
 			}
-			for _, sum := range file.Blobs {
-				sums[sum] = true
+			if err := file.addBlobs(sums); err != nil {
+				return err
 			}
 		}
 		if from > 1 || base != nil && base.Generation == s.Generation {

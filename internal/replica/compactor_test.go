@@ -377,6 +377,64 @@ func (r *lockedRand) IntN(n int) int {
 	return rng.IntN(n)
 }
 
+// TestLevelsOfAServerThatOnlyWrites merges what is encrypted from copies, with a key that
+// can't read; where the copies are gone, files stay as they are and later ones are merged.
+func TestLevelsOfAServerThatOnlyWrites(t *testing.T) {
+	recovery := NewRecoveryKey()
+	server, err := ParseKey(recovery.ServerKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "file://" + t.TempDir()
+	reader, err := OpenClient(url, ClientOptions{Key: recovery})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{SnapshotEvery: 30 * time.Minute, SpoolDir: t.TempDir()}
+	bubbleOn(t, url, server, o, func(n *node, c *Client, r *Replicator, tick func(time.Duration), stop func() error) {
+		for i := range 60 {
+			n.touch(store.Transaction, fmt.Sprint("s", i%9))
+			tick(10 * time.Second)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := counts(levelsOf(t, reader, 1)), [...]int{60, 19, 1, 0}; got != want {
+			t.Errorf("the levels have %v files, want %v", got, want)
+		}
+		n.sameOnAllLevels(reader, 1)
+		copies, _ := filepath.Glob(filepath.Join(o.SpoolDir, "*", "*"))
+		for _, path := range copies {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tick(time.Hour)
+		stop = n.run(c, o)
+		tick(time.Second)
+		for i := range 60 {
+			n.touch(store.Transaction, fmt.Sprint("s", i%7))
+			tick(10 * time.Second)
+		}
+		tick(2 * time.Hour)
+		n.sameOnAllLevels(reader, 1)
+		all := levelsOf(t, reader, 1)
+		if last := lastOf(all[levelHour]); last != 120 {
+			t.Errorf("the last level ends with file %d, want 120", last)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		snapshots, err := reader.list(ctx, generationPath(1), levelSnapshot)
+		if err != nil || len(snapshots) < 2 {
+			t.Fatalf("there are %d snapshots (%v)", len(snapshots), err)
+		}
+		if n := segmentsIn(t, reader); n != 1 {
+			t.Errorf("%d snapshots of the same records have %d segments", len(snapshots), n)
+		}
+	})
+}
+
 // TestUnmerged finds what an earlier process has left, whatever it has left.
 func TestUnmerged(t *testing.T) {
 	for _, tt := range []struct {

@@ -40,8 +40,8 @@ type Replicator struct {
 	levels       *compactor
 	snapshotting chan struct{} // holds one token: whoever has it may take a snapshot
 	// newest and sentSegments are owned by the holder of that token.
-	newest       *footer                   // of the newest snapshot; nil until this process has taken one
-	sentSegments map[contentName]time.Time // by name, since that snapshot; nil until the replica was asked
+	newest       *footer                  // of the newest snapshot; nil until this process has taken one
+	sentSegments map[objectName]time.Time // by name, since that snapshot; nil until the replica was asked
 
 	mu        sync.Mutex // guards everything below; held for moments, never during a call
 	opened    bool

@@ -74,13 +74,12 @@ func (b *builder) findSegments(ctx context.Context, s *source, segments []segmen
 			}
 			continue
 		}
-		there := make(map[contentName]bool, len(files))
+		there := make(map[objectName]bool, len(files))
 		for _, f := range files {
-			there[contentName{f.MinTXID, f.MaxTXID}] = true
+			there[objectNameOf(f)] = true
 		}
 		for i := range missing {
-			lo, hi := from.client.segmentName(segments[i])
-			if !there[contentName{lo, hi}] {
+			if !there[from.client.contentName(segments[i].Sum)] {
 				continue
 			}
 			delete(missing, i)

@@ -26,7 +26,12 @@ func bubble(t *testing.T, test func(n *node, c *Client, r *Replicator, tick func
 
 // bubbleWith is bubble with other options.
 func bubbleWith(t *testing.T, o Options, test func(n *node, c *Client, r *Replicator, tick func(time.Duration), stop func() error)) {
-	c, err := OpenClient("file://"+t.TempDir(), ClientOptions{})
+	bubbleOn(t, "file://"+t.TempDir(), nil, o, test)
+}
+
+// bubbleOn is bubble with other options, on a replica with a key.
+func bubbleOn(t *testing.T, url string, key *Key, o Options, test func(n *node, c *Client, r *Replicator, tick func(time.Duration), stop func() error)) {
+	c, err := OpenClient(url, ClientOptions{Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"os"
 
 	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/superfly/ltx"
 
 	"github.com/souk-market/souk/store"
 )
@@ -120,19 +119,8 @@ func (s memorySink) Write(p []byte) error {
 func (s memorySink) Finish() error { return nil }
 func (s memorySink) Abort()        {}
 
-// contentName is the pair of numbers that names an object by its content.
-type contentName [2]ltx.TXID
-
-// segmentName is the pair of numbers that names a segment in the replica.
-func (c *Client) segmentName(s segment) (minTXID, maxTXID ltx.TXID) {
-	return c.contentName(s.Sum).txids()
-}
-
 // nameOfSegment names a segment for people and in errors.
-func (c *Client) nameOfSegment(s segment) string {
-	lo, hi := c.segmentName(s)
-	return c.where("", levelSegments, lo, hi)
-}
+func (c *Client) nameOfSegment(s segment) string { return c.whereContent(levelSegments, s.Sum) }
 
 // putSegment writes a segment. at, Unix milliseconds, becomes the object's timestamp,
 // by which retention knows what has been sent of late.

@@ -88,7 +88,7 @@ func (r *Replicator) Snapshot(ctx context.Context) error {
 		return err
 	}
 	r.opts.Logger.Info("took a snapshot", "txid", pos.TXID, "segments", len(f.Segments), "sent", sent, "bytes", size)
-	r.newest, r.sentSegments = f, map[contentName]time.Time{}
+	r.newest, r.sentSegments = f, map[objectName]time.Time{}
 	mark := markOf(f, nil)
 	mark.time = r.opts.Clock()
 	r.mu.Lock()
@@ -154,8 +154,8 @@ func (r *Replicator) fillSegments(ctx context.Context, f *footer, snap *store.Sn
 	sending.SetLimit(segmentStreams)
 	w := newSegmentWriter(func(s segment, table []byte) error {
 		f.Segments = append(f.Segments, s)
-		lo, hi := r.client.segmentName(s)
-		if known[contentName{lo, hi}] {
+		name := r.client.contentName(s.Sum)
+		if known[name] {
 			return nil
 		}
 		sent++
@@ -166,7 +166,7 @@ func (r *Replicator) fillSegments(ctx context.Context, f *footer, snap *store.Sn
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			r.sentSegments[contentName{lo, hi}] = now
+			r.sentSegments[name] = now
 			return nil
 		})
 		return sendCtx.Err()
@@ -202,27 +202,27 @@ func cutSegments(ctx context.Context, w *segmentWriter, snap *store.Snapshot, su
 
 // knownSegments are the names of those that needn't be sent: what the snapshot before
 // names, and what has been sent lately. Others may be there and about to be deleted.
-func (r *Replicator) knownSegments(ctx context.Context, base *footer) (map[contentName]bool, error) {
+func (r *Replicator) knownSegments(ctx context.Context, base *footer) (map[objectName]bool, error) {
 	if r.sentSegments == nil { // the first snapshot of this process: an earlier one may have been cut short
 		files, err := r.client.list(ctx, "", levelSegments)
 		if err != nil {
 			return nil, err
 		}
-		r.sentSegments = map[contentName]time.Time{}
+		r.sentSegments = map[objectName]time.Time{}
 		for _, f := range files {
-			r.sentSegments[contentName{f.MinTXID, f.MaxTXID}] = f.CreatedAt
+			r.sentSegments[objectNameOf(f)] = f.CreatedAt
 		}
 	}
-	known := map[contentName]bool{}
+	known := map[objectName]bool{}
 	for name, at := range r.sentSegments {
 		if r.opts.Clock().Sub(at) < segmentTrust {
 			known[name] = true
 		}
 	}
 	if base != nil {
-		for _, s := range base.Segments {
-			lo, hi := r.client.segmentName(s)
-			known[contentName{lo, hi}] = true
+		_, segments := base.names(r.client.key)
+		for _, name := range segments {
+			known[name] = true
 		}
 	}
 	return known, nil
