@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +98,8 @@ type transport interface {
 }
 
 // URLForms says which replicas can be named, for messages and help.
-const URLForms = "file:///path/to/replica or s3://bucket/path?region=REGION&endpoint=https://HOST"
+const URLForms = "file:///path/to/replica or s3://bucket/path?region=REGION&endpoint=https://HOST " +
+	"(or sftp://user@host/path, webdavs://user@host/path, which can't be taken over)"
 
 // OpenClient makes a client for a replica's URL. It connects to nothing yet.
 //
@@ -114,18 +116,19 @@ func OpenClient(rawURL string, o ClientOptions) (*Client, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{key: o.Key, log: o.Logger}
-	// Others of litestream's clients can only overwrite. An SFTP server may refuse to
-	// rename onto a taken name, but not every one does, nor in one step.
 	switch u.Scheme {
 	case "file":
 		c.name, c.at, err = openDir(u)
 	case "s3":
 		c.name, c.at, err = openS3(rawURL, u, o.Logger)
-	case "sftp", "webdav", "webdavs":
-		return nil, market.FieldErrorf("replica", "A %s replica can't be fenced: the protocol has no way to create a file only where "+
-			"none is, so two servers could overwrite each other's purchases. Write %s.", u.Scheme, URLForms)
+	case "sftp":
+		c.name, c.at, err = openSFTP(u, o)
+	case "webdav", "webdavs":
+		c.name, c.at, err = openWebDAV(u, o)
+	case "gs", "abs", "oss", "nats":
+		c.name, c.at, err = openCloud(u, o)
 	default:
-		return nil, market.FieldErrorf("replica", "A replica can't be reached by %s://. Write %s.", u.Scheme, URLForms)
+		err = market.FieldErrorf("replica", "A replica can't be reached by %s://. Write %s.", u.Scheme, URLForms)
 	}
 	if err != nil {
 		return nil, err
@@ -193,6 +196,9 @@ func (c *Client) list(ctx context.Context, under string, level int) ([]*ltx.File
 		return nil, fmt.Errorf("replica: listing %s: %w", c.at.where(under), err)
 	}
 	files, err := ltx.SliceFileIterator(it)
+	slices.SortFunc(files, func(a, b *ltx.FileInfo) int {
+		return cmp.Or(cmp.Compare(a.MinTXID, b.MinTXID), cmp.Compare(a.MaxTXID, b.MaxTXID))
+	})
 	c.count.listed(len(files))
 	if err = errors.Join(err, it.Close()); err != nil {
 		return nil, fmt.Errorf("replica: listing %s: %w", c.at.where(under), err)

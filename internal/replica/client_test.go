@@ -32,9 +32,17 @@ func TestURLs(t *testing.T) {
 		{"s3://bucket/souk", "region"},
 		{"s3://bucket/souk?endpont=http://127.0.0.1:1", `no parameter "endpont"`},
 		{"s3://key:secret@bucket/souk?region=x", "AWS_ACCESS_KEY_ID"},
-		{"sftp://user:secret@host/souk", "can't be fenced"},
-		{"webdavs://host/souk", "can't be fenced"},
-		{"gs://bucket/souk", "can't be reached by gs://"},
+		{"sftp://user:secret@host/souk", passwordVariable},
+		{"sftp://user@host/souk", "ssh-keyscan"},
+		{"sftp://host/souk?hostKey=x", "a user, a host and a path"},
+		{"sftp://user@host/souk?hostkey=x", "hostKey and keyPath"},
+		{"sftp://user@host/souk?keyPath=/key&hostKey=ssh-ed25519+AAAAC3NzaC1lZDI1NTE5AAAAIIjwGNdyhXB++kCKDpyuZFIfdd/fxsBfJB/8Q0Ac6aDM", ""},
+		{"webdavs://host/souk", ""},
+		{"webdavs://user:secret@host/souk", passwordVariable},
+		{"webdav://user@example.test/souk", "in the clear"},
+		{"webdavs://host/", "a host and a path"},
+		{"gs://bucket/souk", "-tags souk_allreplicas"},
+		{"ftp://host/souk", "can't be reached by ftp://"},
 	} {
 		c, err := OpenClient(tt.url, ClientOptions{})
 		switch {

@@ -145,7 +145,7 @@ type place struct {
 	t    *testing.T
 	url  string
 	root string // where its objects are on disk, as files
-	key  *Key   // nil is none
+	key  *Key   // nil when it isn't encrypted
 	c    *Client
 }
 
@@ -234,13 +234,23 @@ type scenario struct {
 	test    func(t *testing.T, p *place)
 }
 
-// onEveryReplica runs scenarios on every kind of replica.
+// kind starts what a kind of replica needs, and returns what makes an empty one.
+type kind = func(t *testing.T) func(t *testing.T) *place
+
+// onEveryReplica runs scenarios on every kind of replica that can be fenced.
 func onEveryReplica(t *testing.T, scenarios []scenario) {
-	kinds := map[string]func(t *testing.T) func(t *testing.T) *place{
+	runOn(t, map[string]kind{
 		"file": func(*testing.T) func(t *testing.T) *place {
 			return func(t *testing.T) *place {
 				root := filepath.Join(t.TempDir(), "a replica")
 				return &place{url: "file://" + strings.ReplaceAll(root, " ", "%20"), root: root}
+			}
+		},
+		"encrypted": func(*testing.T) func(t *testing.T) *place {
+			key := NewRecoveryKey()
+			return func(t *testing.T) *place {
+				root := filepath.Join(t.TempDir(), "replica")
+				return &place{url: "file://" + root, root: root, key: key}
 			}
 		},
 		"s3": func(t *testing.T) func(t *testing.T) *place {
@@ -250,7 +260,11 @@ func onEveryReplica(t *testing.T, scenarios []scenario) {
 				return &place{url: server.URL(path), root: filepath.Join(server.Dir, path)}
 			}
 		},
-	}
+	}, scenarios)
+}
+
+// runOn runs scenarios on some kinds of replica.
+func runOn(t *testing.T, kinds map[string]kind, scenarios []scenario) {
 	for kind, start := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			newPlace := start(t)
@@ -367,7 +381,7 @@ func runUntil(t *testing.T, r *Replicator, happened func() bool) {
 
 // testLogCut starts a replica on a directory whose change log begins late: a restored one.
 func testLogCut(t *testing.T, p *place) {
-	first := &place{t: t, url: p.url, root: p.root, c: p.c}
+	first := &place{t: t, url: p.url, root: p.root, key: p.key, c: p.c}
 	if strings.HasPrefix(p.url, "file:") {
 		first.url += "-first"
 	} else {
