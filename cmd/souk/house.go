@@ -13,6 +13,7 @@ import (
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/drill"
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/replica"
 	"github.com/souk-market/souk/payments/sandbox"
 	"github.com/souk-market/souk/search"
 	"github.com/souk-market/souk/store"
@@ -30,6 +31,8 @@ type house struct {
 	bank    *sandbox.Bank // nil where Stripe takes the payments
 	drills  *drill.Runner // nil until it is asked for (drillRunner), or the server has started
 
+	attached *replica.Attachment // nil unless part of the data is still in a replica
+
 	// What replicate sets.
 	takeOver bool // from the server that writes to the replica
 	replicas []*shipper
@@ -40,10 +43,13 @@ type house struct {
 // openHouse opens the data directory, making it when it isn't there.
 func openHouse(cfg Config) (h *house, err error) {
 	h = &house{cfg: cfg, log: cfg.logger()}
-	h.db, err = store.Open(store.Options{
+	o := store.Options{
 		Dir: filepath.Join(cfg.Data, "store"), Logger: h.log, CacheSize: cfg.CacheSize, MinFree: uint64(cfg.MinFree),
-	})
-	if err != nil {
+	}
+	if err := h.attach(&o); err != nil {
+		return nil, err
+	}
+	if h.db, err = store.Open(o); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -53,6 +59,9 @@ func openHouse(cfg Config) (h *house, err error) {
 	}()
 	if h.blobs, err = blob.Open(filepath.Join(cfg.Data, "blobs")); err != nil {
 		return nil, err
+	}
+	if h.attached != nil {
+		h.blobs.SetFetch(h.attached.FetchBlob)
 	}
 	h.index, err = search.Open(search.Options{Dir: filepath.Join(cfg.Data, "search"), DB: h.db, Logger: h.log})
 	if err != nil {

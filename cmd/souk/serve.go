@@ -187,6 +187,9 @@ func (h *house) wire(f *front, o serveOptions) (parts []part, err error) {
 	if h.acks != nil {
 		parts = append(parts, part{"acknowledgements", func(ctx context.Context) error { return h.acks.run(ctx, h.alarm) }})
 	}
+	if h.attached != nil {
+		parts = append(parts, part{"download", h.detach})
+	}
 	parts = append(parts, part{"search", h.index.Run})
 	if bank != nil {
 		parts = append(parts, part{"sandbox", bank.Run})

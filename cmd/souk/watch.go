@@ -79,6 +79,11 @@ func (h *house) alarm(err error) {
 		a.Text = "Purchases are refused until a replica answers again."
 	}
 	a.Text += fmt.Sprintf(" Look at souk replica status. The reason: %v", err)
+	h.alert(a)
+}
+
+// alert stores an alert as a job, which tells the operator.
+func (h *house) alert(a market.Alert) {
 	_, failed := h.db.Update(context.Background(), market.MainTenant, store.Op{Class: store.UserData}, func(tx *store.Tx) error {
 		return store.Enqueue(tx, market.AlertJob, a)
 	})

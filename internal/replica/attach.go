@@ -45,6 +45,7 @@ const attachedFormat = 1
 type AttachmentState struct {
 	Format   int       `json:"format"`
 	URLs     []string  `json:"urls"`     // of the replicas, without credentials, in the order in which they are asked
+	Keys     []string  `json:"keys"`     // the fingerprints of their keys, "" for none
 	Snapshot string    `json:"snapshot"` // the file that lists the segments
 	LSN      store.LSN `json:"lsn"`      // the commit that the restore ended with
 	Since    time.Time `json:"since"`    // when that was
@@ -67,8 +68,8 @@ type Attachment struct {
 }
 
 // OpenAttachment opens what a data directory is attached to: nil when it is an ordinary
-// one. open makes the clients of its replicas, with the keys that they need. It
-// connects to nothing yet.
+// one. open makes the clients of its replicas, with the keys that they need: Forbidden
+// (ErrKey) when it is another key, or one that can't read. It connects to nothing yet.
 func OpenAttachment(dir string, log *slog.Logger, open func(url string) (*Client, error)) (*Attachment, error) {
 	b, err := os.ReadFile(filepath.Join(dir, attachedFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,14 +85,46 @@ func OpenAttachment(dir string, log *slog.Logger, open func(url string) (*Client
 	if a.state.Format > attachedFormat {
 		return nil, market.Errorf(market.Conflict, "The directory %s was attached by a newer souk. Use that one.", dir)
 	}
-	for _, url := range a.state.URLs {
+	for i, url := range a.state.URLs {
 		c, err := open(url)
+		if err == nil {
+			err = c.hasKey(a.state.key(i))
+		}
 		if err != nil {
 			return nil, err
 		}
 		a.clients = append(a.clients, c)
 	}
 	return a, nil
+}
+
+// key is the fingerprint of a replica's key, "" for none.
+func (s AttachmentState) key(i int) string {
+	if i < len(s.Keys) {
+		return s.Keys[i]
+	}
+	return ""
+}
+
+// hasKey refuses a client that can't read what was written with a key.
+func (c *Client) hasKey(fingerprint string) error {
+	switch {
+	case fingerprint == c.keyPrint() && (c.key == nil || c.key.CanRead()):
+		return nil
+	case fingerprint == c.keyPrint():
+		return cantRead(c)
+	case fingerprint == "":
+		return market.Errorf(market.Forbidden, "The replica %s is not encrypted, and a key is given for it. Take the key away.", c).Because(ErrKey)
+	}
+	return market.Errorf(market.Forbidden, "Part of the data is still in the replica %s, which is encrypted with key %s. Name the replica and its recovery key in the configuration.", c, fingerprint).Because(ErrKey)
+}
+
+// keyPrint is the fingerprint of the client's key, "" for none.
+func (c *Client) keyPrint() string {
+	if c.key == nil {
+		return ""
+	}
+	return c.key.Fingerprint()
 }
 
 func newAttachment(dir string, log *slog.Logger, clients []*Client) *Attachment {

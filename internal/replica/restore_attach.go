@@ -49,6 +49,7 @@ func (b *builder) attachSegments(ctx context.Context, s *source, f *footer) erro
 	}
 	for _, other := range b.inOrder() {
 		state.URLs = append(state.URLs, other.client.String())
+		state.Keys = append(state.Keys, other.client.keyPrint())
 	}
 	b.report.Segments += len(f.Segments)
 	s.report.Segments += len(f.Segments)
