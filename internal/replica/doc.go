@@ -17,9 +17,9 @@
 //
 // It leaves to others which commits there are (store), which bytes a blob has
 // (internal/blob), who restores when, and the check of the restored data (store.Check).
-// So far level 0 and snapshots exist: no merged levels, no retention, no encryption. One
-// change file is one PutObject, so at most 5 GiB; a snapshot goes up in parts of 5 MiB,
-// so at most 48 GiB, unless the URL says partSize.
+// One change file is one PutObject, so at most 5 GiB; a merged file goes up in parts of
+// 5 MiB, so at most 48 GiB, unless the URL says partSize. A snapshot's list of segments is
+// for databases of 100 GB and some.
 //
 // # Terms
 //
@@ -34,7 +34,11 @@
 //	probe                                  created at the first start; see Client.Probe
 //	gen/<G>/manifest.json                  whose generation it is, and what it goes on from
 //	gen/<G>/0000/<n>-<n>.ltx               change file n, or the tombstone that ends G
+//	gen/<G>/0001/<m>-<n>.ltx               what change files m to n amount to, of one half minute
+//	gen/<G>/0002/<m>-<n>.ltx               the same of five minutes
+//	gen/<G>/0003/<m>-<n>.ltx               the same of an hour
 //	gen/<G>/0009/<1>-<n>.ltx               snapshot: everything up to and including file n
+//	0010/<hash>-<hash>.ltx                 segment of snapshots, by its SHA-256 likewise
 //	0011/<hash>-<hash>.ltx                 blob, by the first 128 bits of its SHA-256
 //
 // <G> has 8 hexadecimal digits, <n> and <hash> 16 each. This is how litestream names
@@ -65,6 +69,25 @@
 //
 // Blobs have the LTX header and then their bytes. They are copied before the change file
 // whose records name them.
+//
+// # Levels and snapshots
+//
+// The owner of the newest generation merges each window's files into one of the next
+// level: of each key what the newest file has, deletions too, and from the last full file
+// on. Applied to the state before its first file, a merged file gives what they give one
+// by one, so a restore may take any level for any part of the way. Merged files never
+// cross generations. They are made from copies in the spool folder, so that nothing is
+// read back, and nothing depends on them: level 0 says the same. A merge that was cut short
+// or done twice leaves files that overlap, which a restore tolerates; what is left unmerged
+// is found by listing when a process starts. Where nothing is new, nothing is asked.
+//
+// A snapshot is a file without tables that lists segments, which are sorted tables under
+// names made of their content. Where a segment ends depends on a hash of the next key, so
+// that a key that is added or taken away moves no bounds but those beside it: a day's
+// snapshot sends what is new, and what all retained snapshots hold in common is stored
+// once. The footers of snapshots and files list the blobs that they need, for retention; a
+// snapshot also those that files since the snapshot before have named, so that the moments
+// between can be restored with all their blobs.
 //
 // # Fence
 //
