@@ -90,7 +90,7 @@ type running struct {
 	done chan error
 }
 
-var openAt = regexp.MustCompile(`msg="the marketplace is open" address=(\S+)`)
+var openAt = regexp.MustCompile(`msg="the (?:marketplace|standby) is open" address=(\S+)`)
 
 // serve starts "souk serve" (or demo) with arguments and waits until it is open.
 func serve(t testing.TB, args ...string) *running {

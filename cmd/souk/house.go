@@ -35,17 +35,19 @@ type house struct {
 
 	// What replicate sets.
 	takeOver bool // from the server that writes to the replica
+	promoted bool // by this process: only the first replica has to open
 	replicas []*shipper
 	duty     *duty
 	acks     *acks // nil where nothing waits for a replica
 }
 
 // openHouse opens the data directory, making it when it isn't there.
-func openHouse(cfg Config) (h *house, err error) {
+func openHouse(cfg Config) (*house, error) { return openHouseAs(cfg, false) }
+
+// openHouseAs is openHouse, or opens the directory of a standby.
+func openHouseAs(cfg Config, standby bool) (h *house, err error) {
 	h = &house{cfg: cfg, log: cfg.logger()}
-	o := store.Options{
-		Dir: filepath.Join(cfg.Data, "store"), Logger: h.log, CacheSize: cfg.CacheSize, MinFree: uint64(cfg.MinFree),
-	}
+	o := h.storeOptions(standby)
 	if err := h.attach(&o); err != nil {
 		return nil, err
 	}
@@ -70,6 +72,12 @@ func openHouse(cfg Config) (h *house, err error) {
 	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Index: h.index, Logger: h.log}
 	h.people = account.New(account.Config{Store: h.db, Tenant: market.MainTenant, Logger: h.log})
 	return h, nil
+}
+
+func (h *house) storeOptions(standby bool) store.Options {
+	return store.Options{
+		Dir: filepath.Join(h.cfg.Data, "store"), Logger: h.log, CacheSize: h.cfg.CacheSize, MinFree: uint64(h.cfg.MinFree), Standby: standby,
+	}
 }
 
 func (h *house) close() error {

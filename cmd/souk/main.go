@@ -24,6 +24,8 @@ type commands struct {
 	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
 	Replica replicaCmd `cmd:"" help:"Make and check keys of replicas."`
+	Standby standbyCmd `cmd:"" help:"Follow the replica of another server, and be ready to take over."`
+	Promote promoteCmd `cmd:"" help:"Make the primary of a standby, running or stopped."`
 	Drill   drillCmd   `cmd:"" help:"Rehearse a restore: into a temporary directory, checked and compared, closed or running."`
 	Check   checkCmd   `cmd:"" help:"Verify the whole database, closed or running."`
 	Inspect inspectCmd `cmd:"" help:"Print records and the change log as JSON, closed or running."`
@@ -62,6 +64,7 @@ func run(ctx context.Context, args []string) int {
 		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
 		Restore: restoreCmd{settingsFlags: newSettingsFlags("log-level", "log-format")},
 		Replica: newReplicaCmd(),
+		Standby: standbyCmd{settingsFlags: newSettingsFlags()}, Promote: promoteCmd{settingsFlags: replicaFlags()},
 		Drill:   drillCmd{settingsFlags: replicaFlags()},
 		Check:   checkCmd{settingsFlags: taskFlags()},
 		Inspect: inspectCmd{settingsFlags: taskFlags()},

@@ -61,18 +61,24 @@ func (h *house) openReplicas(ctx context.Context) error {
 	errs := make([]error, len(h.replicas))
 	var opening sync.WaitGroup
 	for i, s := range h.replicas {
-		opening.Go(func() { errs[i] = h.openReplica(ctx, s) })
+		opening.Go(func() { errs[i] = h.openReplica(ctx, s, i == 0 || !h.promoted) })
 	}
 	opening.Wait()
 	return errors.Join(errs...)
 }
 
-func (h *house) openReplica(ctx context.Context, s *shipper) error {
+// openReplica opens one replica. Where it isn't needed, a refusal is for the log.
+func (h *house) openReplica(ctx context.Context, s *shipper, needed bool) error {
 	err := s.Open(ctx)
-	if err == nil || refused(err) {
+	switch {
+	case err == nil:
+		return nil
+	case refused(err) && needed:
 		return err
-	}
-	if h.takeOver {
+	case refused(err):
+		h.log.Error("a replica can't be used until somebody has acted; the marketplace opens without it", "replica", s.client.String(), "err", err)
+		return nil
+	case h.takeOver:
 		return market.Errorf(market.Unavailable, "Taking over needs the replica %s, which can't be opened within %s.", s.client, openingTime).Because(err)
 	}
 	h.log.Warn("a replica can't be opened yet; the marketplace opens without it, and tries again", "replica", s.client.String(), "err", err)

@@ -98,6 +98,8 @@ func (h *house) replicate(ctx context.Context) error {
 	}
 	if h.cfg.Sync.Orders {
 		h.acks = newAcks(h.cfg.Sync, h.replicas, h.log)
+		h.db.RequireAck(h.acks.require)
+		h.db.RefuseMoney(h.acks.refuse)
 	}
 	return h.openReplicas(ctx)
 }
@@ -250,8 +252,12 @@ func (f *front) close() error {
 }
 
 // notYet answers while there is nothing that could.
-func notYet(w http.ResponseWriter, _ *http.Request) {
+func notYet(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
+	if r.URL.Path == "/healthz" { // a restart would mend nothing
+		w.Write([]byte("ok\n"))
+		return
+	}
 	w.Header().Set("Retry-After", "5")
 	http.Error(w, "The marketplace is starting. Please try again in a moment.", http.StatusServiceUnavailable)
 }

@@ -41,6 +41,7 @@ var tasks = []func() task{
 	func() task { return new(jobsShowTask) },
 	func() task { return new(jobsRetryTask) },
 	func() task { return new(drillTask) },
+	func() task { return new(promoteTask) },
 }
 
 // command does a task that somebody asks this server for.
@@ -145,12 +146,13 @@ func find(dir string) error {
 
 // openClosed opens a data directory that no server has open, for a task: without the
 // search index.
-func openClosed(cfg Config) (*house, error) {
+func openClosed(cfg Config) (*house, error) { return openClosedAs(cfg, false) }
+
+// openClosedAs is openClosed, or opens the directory of a standby.
+func openClosedAs(cfg Config, standby bool) (*house, error) {
 	h := &house{cfg: cfg, log: cfg.logger()}
 	var err error
-	h.db, err = store.Open(store.Options{
-		Dir: filepath.Join(cfg.Data, "store"), Logger: h.log, CacheSize: cfg.CacheSize, MinFree: uint64(cfg.MinFree),
-	})
+	h.db, err = store.Open(h.storeOptions(standby))
 	if errors.Is(err, syscall.EAGAIN) { // another process has the lock
 		return nil, market.Errorf(market.Conflict, "The data directory %s is in use by a souk process that takes no commands: "+
 			"an import, a restore, another command, or a server that is starting or stopping. Run this again when that one has ended.", cfg.Data)

@@ -50,6 +50,9 @@ func (h *house) monitor(runner *jobs.Runner) *monitor.Monitor {
 
 // watchDuty shows whether this server sells, and what purchases wait for.
 func (h *house) watchDuty(m *monitor.Monitor) {
+	if h.duty == nil { // a standby's
+		return
+	}
 	m.Check("duty", func(context.Context) error { return h.duty.err() })
 	m.Gauge("souk_read_only", "1 while this server writes nothing: another has taken over, or its lease is lost.", func() float64 {
 		return oneWhile(h.duty.err() != nil)

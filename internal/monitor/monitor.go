@@ -46,8 +46,9 @@ type Monitor struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 
-	mu     sync.Mutex // guards checks
-	checks []check
+	mu      sync.Mutex // guards what follows
+	checks  []check
+	standby func() Standby // nil where this server isn't one
 }
 
 // check is one part that has to work before visitors come.
@@ -127,6 +128,7 @@ type readiness struct {
 	Ready   bool              `json:"ready"`
 	Failing []string          `json:"failing"`           // names of checks, in the order they were added
 	Reasons map[string]string `json:"reasons,omitempty"` // by name, for the operator only
+	Standby *standbyState     `json:"standby,omitempty"` // of a standby only
 }
 
 func (m *Monitor) readyz(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +149,7 @@ func (m *Monitor) readiness(ctx context.Context) readiness {
 	m.mu.Lock()
 	checks := slices.Clone(m.checks)
 	m.mu.Unlock()
-	state := readiness{Failing: []string{}, Reasons: map[string]string{}}
+	state := readiness{Failing: []string{}, Reasons: map[string]string{}, Standby: m.standbyState()}
 	for _, c := range checks {
 		if err := c.ask(ctx); err != nil {
 			state.Failing = append(state.Failing, c.name)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/views"
 )
 
 // routes is every address of a page.
@@ -35,6 +36,9 @@ func (s *Server) routes() http.Handler {
 		"GET /robots.txt":                         s.robots,
 		"GET /":                                   s.lost,
 	} {
+		if s.Closed != nil && !forEverybody[pattern] {
+			h = s.closed
+		}
 		mux.Handle(pattern, s.serve(h))
 	}
 	if s.Outbox != nil {
@@ -43,6 +47,23 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("GET /dev/mail/{id}/html", s.serve(s.mailBody))
 	}
 	return mux
+}
+
+// forEverybody are the patterns of pages that are the same for every visitor.
+var forEverybody = map[string]bool{
+	"GET /{$}": true, "GET /search": true, "GET /agents/{slug}": true, "GET /terms": true, "GET /assets/{name...}": true,
+	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /": true,
+}
+
+// closed says why something can't be done at this server.
+func (s *Server) closed(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Retry-After", "60")
+	status := statuses[s.Closed.Kind]
+	return s.write(w, r, status, views.ProblemPage(s.site(r.Context()), views.Problem{
+		Meta: views.Meta{NoIndex: true}, Status: status, Title: "Not at this server", Message: s.Closed.Message,
+		Action: views.Link{Text: "Look around", Href: "/"},
+	}))
 }
 
 func (s *Server) lost(w http.ResponseWriter, r *http.Request) error {

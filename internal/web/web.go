@@ -35,7 +35,10 @@ type Config struct {
 	Blobs    *blob.Store
 	Provider payments.Provider
 	Outbox   *mail.Outbox // shown at /dev/mail; nil hides it
-	Logger   *slog.Logger
+	// Closed, when set, answers in place of everything but the pages that are the same
+	// for every visitor.
+	Closed *market.Error
+	Logger *slog.Logger
 }
 
 // Server answers for all pages.
