@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,12 +24,9 @@ import (
 // records, all or none of them. A tombstone changes nothing and is returned. The error is
 // fs.ErrNotExist when there is no such file. The holder of the follower's token calls it.
 func (f *Follower) takeIn(ctx context.Context, ref fileRef) (*seal, error) {
-	dir, err := os.MkdirTemp(f.opts.SpoolDir, "souk-follow-*")
-	if err != nil {
-		return nil, fmt.Errorf("replica: making a spool folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	cf, err := f.client.fetch(ctx, ref, filepath.Join(dir, "file"))
+	path := filepath.Join(cmp.Or(f.opts.SpoolDir, os.TempDir()), fmt.Sprintf("souk-follow-%016x", rand.Uint64()))
+	defer os.Remove(path) // there only if there was a file
+	cf, err := f.client.fetch(ctx, ref, path)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +53,7 @@ func (f *Follower) takeIn(ctx context.Context, ref fileRef) (*seal, error) {
 	err = f.db.Replay(ctx, store.Replay{
 		Min: cf.LSNMin, Max: cf.LSNMax, Prev: cf.PrevChain, Chain: cf.Chain,
 		Time: time.UnixMilli(cf.Committed).UTC(), Full: cf.Full || cf.Snapshot,
-	}, func(set store.SetFunc) error { return f.fill(ctx, cf, filepath.Join(dir, "segment"), set) })
+	}, func(set store.SetFunc) error { return f.fill(ctx, cf, path+"-segment", set) })
 	if errors.Is(err, store.ErrDiverged) {
 		return nil, f.strayed(cf.LSNMax, err)
 	}
