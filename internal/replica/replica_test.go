@@ -223,6 +223,10 @@ func TestReplica(t *testing.T) {
 		{"a missing or damaged blob is named", testBlobDamage},
 		{"a change log that was cut is bridged", testLogCut},
 		{"an idle node ships nothing", testIdle},
+		{"different histories are never mixed", testForeignSource},
+		{"a replica that is gone is done without", testEmptySource},
+		{"what neither of two replicas has whole is restored from both", testJoin},
+		{"an interrupted restore goes on where it stopped", testResume},
 		{"an attached directory is used at once, and becomes an ordinary one", testAttach},
 		{"any moment is restored from two replicas of which one is damaged", testRandomHistory},
 	})

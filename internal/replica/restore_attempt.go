@@ -228,23 +228,47 @@ func (r *restoration) enter(ctx context.Context, b *builder, from, s *source) (p
 		_, reached := s.way(next.hi, s.goal)
 		return next.hi, reached > next.hi, nil
 	}
-	var at point
+	places := []point{0}
 	if before != nil {
-		at = before.hi
+		places[0] = before.hi
 	}
-	files, _ := s.way(at, s.goal)
-	if len(files) == 0 {
-		return 0, false, nil
+	if next.level != levelSnapshot { // what lies between the two may be missing
+		places = append(places, next.lo-1)
 	}
-	f, err := s.footer(ctx, files[0])
-	if unusable(err) {
-		return r.enter(ctx, b, from, s)
+	for _, at := range places {
+		files, _ := s.way(at, s.goal)
+		if len(files) == 0 {
+			continue
+		}
+		f, err := s.footer(ctx, files[0])
+		if unusable(err) {
+			return r.enter(ctx, b, from, s)
+		}
+		if err != nil {
+			return 0, false, err
+		}
+		if ok, err := r.mayJoin(ctx, b, from, s, f); ok || err != nil {
+			return at, ok, err
+		}
 	}
-	if err != nil || f.LSNMin-1 > lsn || f.Node != b.last.Node {
-		return 0, false, err
+	return 0, false, nil
+}
+
+// mayJoin reports whether a file of another source may be applied to what has been built.
+func (r *restoration) mayJoin(ctx context.Context, b *builder, from, s *source, f *footer) (bool, error) {
+	lsn := b.last.LSNMax
+	switch {
+	case f.LSNMin-1 > lsn || f.LSNMax <= lsn:
+		return false, nil
+	case f.LSNMin-1 == lsn && f.PrevChain == b.last.Chain:
+		return true, nil
+	case f.LSNMin-1 == lsn:
+		return false, r.differ(s, lsn, b.last.Chain, f.PrevChain)
+	case f.Node != b.last.Node:
+		return false, nil
 	}
-	_, err = r.agree(ctx, from, s, lsn)
-	return at, err == nil, err
+	_, err := r.agree(ctx, from, s, lsn)
+	return err == nil, err
 }
 
 // standIn names a file in a report of what it stood in for.
