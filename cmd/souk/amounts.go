@@ -47,8 +47,10 @@ func clock(t time.Time) string {
 }
 
 // wrap breaks a text into lines of at most 78 characters, as far as its words are shorter.
-func wrap(text string) string {
-	const width = 78
+func wrap(text string) string { return wrapTo(text, 78) }
+
+// wrapTo is wrap with another number of characters.
+func wrapTo(text string, width int) string {
 	var b strings.Builder
 	at := 0
 	for _, word := range strings.Fields(text) {

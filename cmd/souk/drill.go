@@ -104,24 +104,29 @@ func (t *drillTask) run(ctx context.Context, h *house, c *control.Console) error
 	return nil
 }
 
+// configured are the replicas of this house, with their replicators in a server.
+func (h *house) configured() (all []drill.Source, err error) {
+	if runner := h.drillRunner(); len(runner.Sources) > 0 {
+		return runner.Sources, nil
+	}
+	for _, r := range h.cfg.Replicas {
+		client, err := openReplica(r, h.log)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, drill.Source{Client: client})
+	}
+	return all, nil
+}
+
 // sources are the replicas to drill.
 func (t *drillTask) sources(h *house, runner *drill.Runner) ([]drill.Source, error) {
 	if t.From == "" {
-		if len(runner.Sources) > 0 {
-			return runner.Sources, nil
+		all, err := h.configured()
+		if err == nil && len(all) == 0 {
+			err = market.Errorf(market.Invalid, "No replica is configured. Name one with --from, or configure it with replica in souk.toml.")
 		}
-		var all []drill.Source
-		for _, r := range h.cfg.Replicas {
-			client, err := openReplica(r, h.log)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, drill.Source{Client: client})
-		}
-		if len(all) == 0 {
-			return nil, market.Errorf(market.Invalid, "No replica is configured. Name one with --from, or configure it with replica in souk.toml.")
-		}
-		return all, nil
+		return all, err
 	}
 	r := h.cfg.replicaFor(t.From)
 	if t.Key != "" {

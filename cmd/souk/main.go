@@ -23,9 +23,9 @@ type commands struct {
 	Demo    demoCmd    `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
 	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
-	Replica replicaCmd `cmd:"" help:"Make and check keys of replicas."`
 	Standby standbyCmd `cmd:"" help:"Follow the replica of another server, and be ready to take over."`
 	Promote promoteCmd `cmd:"" help:"Make the primary of a standby, running or stopped."`
+	Replica replicaCmd `cmd:"" help:"See, list and verify replicas, and make and check their keys."`
 	Drill   drillCmd   `cmd:"" help:"Rehearse a restore: into a temporary directory, checked and compared, closed or running."`
 	Check   checkCmd   `cmd:"" help:"Verify the whole database, closed or running."`
 	Inspect inspectCmd `cmd:"" help:"Print records and the change log as JSON, closed or running."`

@@ -8,12 +8,17 @@ import (
 
 // replicaCmd are the commands about replicas.
 type replicaCmd struct {
+	Status   replicaStatusCmd   `cmd:"" help:"Show how each replica is: its lag, its last error, what it holds; closed or running."`
+	List     replicaListCmd     `cmd:"" help:"List the moments that can be restored."`
 	Keygen   replicaKeygenCmd   `cmd:"" help:"Make the keys of an encrypted replica, and show the recovery key once."`
 	CheckKey replicaCheckKeyCmd `cmd:"" help:"Verify a recovery key that is typed back, against the server's and against a replica."`
 }
 
 func newReplicaCmd() replicaCmd {
-	return replicaCmd{CheckKey: replicaCheckKeyCmd{settingsFlags: replicaFlags()}}
+	return replicaCmd{
+		Status: replicaStatusCmd{settingsFlags: replicaFlags()}, List: replicaListCmd{settingsFlags: replicaFlags()},
+		CheckKey: replicaCheckKeyCmd{settingsFlags: replicaFlags()},
+	}
 }
 
 // openReplica makes the client of a replica, with its key when it has one.

@@ -42,6 +42,7 @@ var tasks = []func() task{
 	func() task { return new(jobsRetryTask) },
 	func() task { return new(drillTask) },
 	func() task { return new(promoteTask) },
+	func() task { return new(replicaStatusTask) },
 }
 
 // command does a task that somebody asks this server for.

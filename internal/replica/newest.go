@@ -34,3 +34,15 @@ func (c *Client) Newest(ctx context.Context) (Position, error) {
 // CanRead reports whether the client can read what it writes: it has no key, or one that
 // opens what it seals.
 func (c *Client) CanRead() bool { return c.key == nil || c.key.CanRead() }
+
+// Fingerprint is that of the key which the client encrypts with, "" for none.
+func (c *Client) Fingerprint() string {
+	if c.key == nil {
+		return ""
+	}
+	return c.key.Fingerprint()
+}
+
+// NeedsPerson reports whether an error of shipping asks for somebody to act: trying
+// again is of no use.
+func NeedsPerson(err error) bool { return final(err) }

@@ -20,3 +20,7 @@ func Words(err error) string {
 	}
 	return err.Error()
 }
+
+// LevelName is what a level of change files is called in front of people: how far apart
+// the moments are that it can be restored to. Level 0 is "seconds".
+func LevelName(level int) string { return levelNames[level] }
