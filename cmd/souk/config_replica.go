@@ -10,8 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/souk-market/souk/internal/drill"
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/replica"
 )
 
 // ReplicaConfig is one replica. Each setting that begins with "replica-" holds for all
@@ -22,6 +25,8 @@ type ReplicaConfig struct {
 
 	Key     Secret // a recovery key or a server key; not set for a replica that isn't encrypted
 	KeyFile string // the file that Key was read from
+
+	Password Secret // of an SFTP or WebDAV user, who is named in the URL
 
 	Interval      time.Duration // the least time between two change files
 	SnapshotEvery time.Duration
@@ -64,6 +69,9 @@ var replicaSettings = []setting{
 	{name: "replica-key-file", hint: "FILE",
 		help: "A file with that key, which only the server's user may read.",
 		set:  one(func(c *Config) *string { return &c.Replica.KeyFile }, filePath)},
+	{name: "replica-password", hint: "PASSWORD", secret: true,
+		help: "The password of an SFTP or WebDAV user, who is named in the URL.",
+		set:  one(func(c *Config) *Secret { return &c.Replica.Password }, password)},
 	{name: "replica-interval", def: "1s", hint: "DURATION",
 		help: "The longest time that a purchase waits to be replicated, 100ms to 1h.",
 		set:  one(func(c *Config) *time.Duration { return &c.Replica.Interval }, duration(100*time.Millisecond, time.Hour))},
@@ -71,20 +79,20 @@ var replicaSettings = []setting{
 		help: "The time between snapshots while there are changes, 10m to 30d.",
 		set:  one(func(c *Config) *time.Duration { return &c.Replica.SnapshotEvery }, duration(10*time.Minute, 30*day))},
 	{name: "replica-keep-fine", def: "24h", hint: "DURATION",
-		help: "For how long every second can be restored, 1h to 365d.",
-		set:  one(func(c *Config) *time.Duration { return &c.Replica.Keep.Fine }, duration(time.Hour, 365*day))},
+		help: "For how long every second can be restored, 2h to 31d.",
+		set:  one(func(c *Config) *time.Duration { return &c.Replica.Keep.Fine }, duration(2*time.Hour, 31*day))},
 	{name: "replica-keep-medium", def: "7d", hint: "DURATION",
-		help: "For how long every five minutes can be restored, 1h to 365d.",
-		set:  one(func(c *Config) *time.Duration { return &c.Replica.Keep.Medium }, duration(time.Hour, 365*day))},
+		help: "For how long every five minutes can be restored, 2h to 366d.",
+		set:  one(func(c *Config) *time.Duration { return &c.Replica.Keep.Medium }, duration(2*time.Hour, 366*day))},
 	{name: "replica-keep-daily", def: "30", hint: "N",
-		help: "For how many days one snapshot each is kept, 0 to 1000.",
-		set:  one(func(c *Config) *int { return &c.Replica.Keep.Daily }, number(0, 1000))},
+		help: "For how many days one snapshot each is kept, 1 to 1000.",
+		set:  one(func(c *Config) *int { return &c.Replica.Keep.Daily }, number(1, 1000))},
 	{name: "replica-keep-weekly", def: "52", hint: "N",
-		help: "For how many weeks one snapshot each is kept, 0 to 1000.",
-		set:  one(func(c *Config) *int { return &c.Replica.Keep.Weekly }, number(0, 1000))},
+		help: "For how many weeks one snapshot each is kept, 1 to 1000.",
+		set:  one(func(c *Config) *int { return &c.Replica.Keep.Weekly }, number(1, 1000))},
 	{name: "replica-keep-monthly", def: "84", hint: "N",
-		help: "For how many months one snapshot each is kept, 0 to 1000.",
-		set:  one(func(c *Config) *int { return &c.Replica.Keep.Monthly }, number(0, 1000))},
+		help: "For how many months one snapshot each is kept, 1 to 1000.",
+		set:  one(func(c *Config) *int { return &c.Replica.Keep.Monthly }, number(1, 1000))},
 	{name: "replica-keep-grace", def: "24h", hint: "DURATION",
 		help: "How long what no kept moment needs is still kept, 1h to 90d.",
 		set:  one(func(c *Config) *time.Duration { return &c.Replica.Keep.Grace }, duration(time.Hour, 90*day))},
@@ -152,16 +160,29 @@ func noPassword(u *url.URL) error {
 	case u.Scheme == "s3" && u.User != nil:
 		return errors.New("keys don't belong into the URL, where logs would show them; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case secret:
-		return errors.New("a password doesn't belong into the URL, where logs would show it; see the README for where it is read from")
+		return errors.New("a password doesn't belong into the URL, where logs would show it; set replica-password instead (SOUK_REPLICA_PASSWORD in the environment)")
 	}
 	return nil
 }
 
 func replicaKey(s string) (Secret, error) {
-	if strings.TrimSpace(s) == "" {
-		return Secret{}, errors.New("write the key in one line, as souk replica keygen prints it")
+	if _, err := replica.ParseKey(s); err != nil {
+		return Secret{}, lowered(err)
 	}
 	return newSecret(strings.TrimSpace(s)), nil
+}
+
+// lowered makes the sentence of an error a part of another one.
+func lowered(err error) error {
+	text := strings.TrimSuffix(market.Message(err), ".")
+	return errors.New(strings.ToLower(text[:1]) + text[1:])
+}
+
+func password(s string) (Secret, error) {
+	if s == "" || strings.ContainsFunc(s, unicode.IsControl) {
+		return Secret{}, errors.New("write the password in one line")
+	}
+	return newSecret(s), nil
 }
 
 // drillTime reads a weekday, by its name or the first three letters or more of it, and a time.

@@ -32,6 +32,8 @@ const (
 	testKey     = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
 	liveKey     = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
 	signing     = "whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH"
+	recoveryKey = "souk-recovery-04wkq-y2zqd-z57kg-xqny9-m76kv-p4p0y-95bfb-68jwc"
+	serverKey   = "souk-server-05eeftd6-nm19k3vq-38z2abaq-3e25hte3-7a5a4jrr-w1cd81kr-nmdmxvnc-vhwn5z4j-145ph5z3-4g58sf3j-0z56833h-h9mey2x8-58asexpc-f85yev0"
 	nextSigning = "whsec_9mKDQ4nqZpTTw6w3z0fIv1nSxQhC2rBa"
 )
 
@@ -176,8 +178,9 @@ http-addr = ":8080"
 acme-email = "admin@example.com"
 acme-directory = "https://localhost:14000/dir"
 acme-root = "root.pem"
-replica = ["file:///mnt/replica", { url = "s3://bucket/souk?region=eu-west-1", key = "souk-recovery-0123456789abcdefghij", interval = "2s", keep-daily = 7 }]
+replica = ["file:///mnt/replica", { url = "s3://bucket/souk?region=eu-west-1", key = "` + serverKey + `", password = "hunter2", interval = "2s", keep-daily = 7 }]
 replica-key-file = "replica.key"
+replica-password = "hunter2 too"
 replica-interval = "250ms"
 replica-snapshot-every = "12h"
 replica-keep-fine = "48h"
@@ -211,18 +214,19 @@ smtp = "smtps://shop%40example.com:p%40ss@mail.example.com"
 
 // everyFile is what a souk.toml with everything needs.
 func everyFile(t *testing.T) func(string) ([]byte, error) {
-	return files("souk-data/souk.toml", everything, "root.pem", certificate(t), "replica.key", "hunter2 opens all replicas\n")
+	return files("souk-data/souk.toml", everything, "root.pem", certificate(t), "replica.key", recoveryKey+"\n")
 }
 
 func TestEverySettingReachesTheConfig(t *testing.T) {
 	cfg, all := mustLoad(t, configSources{ReadFile: everyFile(t)})
 	forAll := ReplicaConfig{
-		Key: newSecret("hunter2 opens all replicas"), KeyFile: "replica.key", Interval: 250 * time.Millisecond, SnapshotEvery: 12 * time.Hour,
+		Key: newSecret(recoveryKey), Password: newSecret("hunter2 too"), KeyFile: "replica.key", Interval: 250 * time.Millisecond, SnapshotEvery: 12 * time.Hour,
 		Keep: KeepConfig{Fine: 48 * time.Hour, Medium: 14 * day, Daily: 10, Weekly: 11, Monthly: 12, Grace: 36 * time.Hour},
 	}
 	first, second := forAll, forAll
 	first.URL, second.URL = "file:///mnt/replica", "s3://bucket/souk?region=eu-west-1"
-	second.Key, second.KeyFile, second.Interval, second.Keep.Daily = newSecret("souk-recovery-0123456789abcdefghij"), "", 2*time.Second, 7
+	second.Key, second.KeyFile, second.Interval, second.Keep.Daily = newSecret(serverKey), "", 2*time.Second, 7
+	second.Password = newSecret("hunter2")
 	want := Config{
 		Data: "souk-data", Addr: "[::1]:8443", BaseURL: "https://shop.example.com:8443", Name: "Bazaar",
 		Domains: []string{"www.example.com", "shop.example.com"}, ACMEEmail: "admin@example.com",
@@ -277,19 +281,19 @@ url = "file:///mnt/a"
 [[replica]]
 interval = "3s"
 url = "file:///mnt/b"
-key = "hunter2hunter2hunter2hunter2"
-`), Env: []string{"SOUK_REPLICA_KEY=a key for all that have none", "SOUK_REPLICA_INTERVAL=2s"}}
+key = "`+serverKey+`"
+`), Env: []string{"SOUK_REPLICA_KEY=" + recoveryKey, "SOUK_REPLICA_INTERVAL=2s"}}
 	cfg, all := mustLoad(t, from)
 	a, b := cfg.Replicas[0], cfg.Replicas[1]
-	if a.URL != "file:///mnt/a" || a.Interval != 2*time.Second || a.Key.Reveal() != "a key for all that have none" || a.Keep.Daily != 7 {
+	if a.URL != "file:///mnt/a" || a.Interval != 2*time.Second || a.Key.Reveal() != recoveryKey || a.Keep.Daily != 7 {
 		t.Errorf("the first is %+v", a)
 	}
-	if b.URL != "file:///mnt/b" || b.Interval != 3*time.Second || b.Key.Reveal() != "hunter2hunter2hunter2hunter2" || b.Keep.Daily != 7 {
+	if b.URL != "file:///mnt/b" || b.Interval != 3*time.Second || b.Key.Reveal() != serverKey || b.Keep.Daily != 7 {
 		t.Errorf("the second is %+v", b)
 	}
 	for name, want := range map[string]Setting{
 		"replica[2].interval": {Values: []string{"3s"}, Origin: "souk-data/souk.toml:7"},
-		"replica[2].key":      {Values: []string{"…ter2"}, Origin: "souk-data/souk.toml:9"},
+		"replica[2].key":      {Values: []string{maskSecret(serverKey)}, Origin: "souk-data/souk.toml:9"},
 		"replica":             {Values: []string{"file:///mnt/a", "file:///mnt/b"}, Origin: "souk-data/souk.toml:4"},
 	} {
 		want.Name = name
@@ -363,18 +367,20 @@ var sentences = []struct{ toml, want string }{
 	{`lease = "30s"`, `lease is 30s and there is no replica that it could be kept in: name one with replica.`},
 	{`drill = "daily"`, `drill can't be "daily": write weekly or off.`},
 	{`drill-at = "04:00"`, `drill-at can't be "04:00": write a weekday and a time of UTC, such as Sunday 04:00.`},
-	{`replica-key = " "`, `replica-key can't be "…": write the key in one line, as souk replica keygen prints it.`},
+	{`replica-key = " "`, `replica-key can't be "…": the key is empty. Give the line that souk replica keygen printed.`},
+	{`replica-password = "\n"`, `replica-password can't be "…": write the password in one line.`},
+	{`replica-key = "AGE-SECRET-KEY-1QQ"`, `replica-key can't be "…": this is a key of the age program. A replica needs a key that begins with souk-recovery- or souk-server-, as souk replica keygen prints it.`},
 	{`replica-key-file = "missing.key"`, `replica-key-file "missing.key" can't be read: file does not exist.`},
-	{"replica-key-file = \"k\"\nreplica-key = \"k\"", `replica-key and replica-key-file are both given (souk-data/souk.toml:1): leave one out.`},
+	{"replica-key-file = \"k\"\nreplica-key = \"" + serverKey + "\"", `replica-key and replica-key-file are both given (souk-data/souk.toml:1): leave one out.`},
 	{`replica-snapshot-every = "1m"`, `replica-snapshot-every can't be "1m": write a duration with its unit, such as 90m, 12h or 7d, from 10m to 30d.`},
-	{`replica-keep-fine = "400d"`, `replica-keep-fine can't be "400d": write a duration with its unit, such as 90m, 12h or 7d, from 1h to 365d.`},
+	{`replica-keep-fine = "400d"`, `replica-keep-fine can't be "400d": write a duration with its unit, such as 90m, 12h or 7d, from 2h to 31d.`},
 	{`replica-keep-fine = "30d"`, `replica-keep-fine is longer than replica-keep-medium: what can be restored to the second can be restored to five minutes too.`},
-	{`replica-keep-medium = "week"`, `replica-keep-medium can't be "week": write a duration with its unit, such as 90m, 12h or 7d, from 1h to 365d.`},
-	{`replica-keep-daily = -1`, `replica-keep-daily can't be "-1": write a number from 0 to 1000.`},
-	{`replica-keep-weekly = "many"`, `replica-keep-weekly can't be "many": write a number from 0 to 1000.`},
-	{`replica-keep-monthly = 1001`, `replica-keep-monthly can't be "1001": write a number from 0 to 1000.`},
+	{`replica-keep-medium = "week"`, `replica-keep-medium can't be "week": write a duration with its unit, such as 90m, 12h or 7d, from 2h to 366d.`},
+	{`replica-keep-daily = -1`, `replica-keep-daily can't be "-1": write a number from 1 to 1000.`},
+	{`replica-keep-weekly = "many"`, `replica-keep-weekly can't be "many": write a number from 1 to 1000.`},
+	{`replica-keep-monthly = 1001`, `replica-keep-monthly can't be "1001": write a number from 1 to 1000.`},
 	{`replica-keep-grace = "0s"`, `replica-keep-grace can't be "0s": write a duration with its unit, such as 90m, 12h or 7d, from 1h to 90d.`},
-	{`replica = "sftp://user:hunter2@host/path"`, `replica can't be "sftp://user:xxxxx@host/path": a password doesn't belong into the URL, where logs would show it; see the README for where it is read from.`},
+	{`replica = "sftp://user:hunter2@host/path"`, `replica can't be "sftp://user:xxxxx@host/path": a password doesn't belong into the URL, where logs would show it; set replica-password instead (SOUK_REPLICA_PASSWORD in the environment).`},
 	{`replica = ["s3://b/x?endpoint=http://h", "s3://b/x/?endpoint=http://h&region=eu"]`, `replica "s3://b/x?endpoint=http://h" and "s3://b/x/?endpoint=http://h&region=eu" are the same place: leave one out.`},
 	{"[[replica]]\nurl = \"ftp://host/path\"", `replica can't be "ftp://host/path": write file:///absolute/path or s3://bucket/path?region=REGION&endpoint=https://HOST.`},
 	{"[[replica]]\ninterval = \"2s\"", `this replica has no url: write where it is, such as url = "s3://bucket/path".`},
@@ -382,7 +388,7 @@ var sentences = []struct{ toml, want string }{
 	{`replica = [{ url = "file:///mnt/x", interval = "10ms" }]`, `interval can't be "10ms": write a duration with its unit, such as 500ms, 1s or 2m, from 100ms to 1h.`},
 	{`replica = [{ url = "file:///mnt/x", intervall = "x" }]`, `a replica has no setting "intervall"; did you mean "interval"?`},
 	{`replica = [{ url = "file:///mnt/x", key-file = "missing.key" }]`, `key-file "missing.key" can't be read: file does not exist.`},
-	{`replica = [{ url = "file:///mnt/x", key-file = "k", key = "k" }]`, `key and key-file are both given (souk-data/souk.toml:1): leave one out.`},
+	{`replica = [{ url = "file:///mnt/x", key-file = "k", key = "` + serverKey + `" }]`, `key and key-file are both given (souk-data/souk.toml:1): leave one out.`},
 	{`replica = [{ url = "file:///mnt/x", interval = ["2s"] }]`, `interval of a replica must be a text in quotes.`},
 	{`replica = [{ url = "file:///mnt/x" }, 5]`, `replica must be a text in quotes, or a table with a url.`},
 	{`replica = ["file:///mnt/x", { url = "file:///mnt/x" }]`, `replica can't be "file:///mnt/x": it is in the list twice; leave one out.`},
@@ -666,7 +672,7 @@ func TestNothingShownHasASecret(t *testing.T) {
 		}
 	}
 	fmt.Fprintln(&b, err)
-	for _, secret := range []string{"4eC39HqLyj", "5WbX5kEWLl", "9mKDQ4nqZp", "456789abcdef", "p%40ss", "p@ss", "hunter2", "0123456789abcdefgh"} {
+	for _, secret := range []string{"4eC39HqLyj", "5WbX5kEWLl", "9mKDQ4nqZp", "456789abcdef", "p%40ss", "p@ss", "hunter2", recoveryKey, serverKey, recoveryKey[:20], serverKey[len(serverKey)-20:]} {
 		if strings.Contains(b.String(), secret) {
 			t.Errorf("%q is shown in:\n%s", secret, b.String())
 		}

@@ -23,7 +23,7 @@ func newReplicaCmd() replicaCmd {
 
 // openReplica makes the client of a replica, with its key when it has one.
 func openReplica(r ReplicaConfig, log *slog.Logger) (*replica.Client, error) {
-	o := replica.ClientOptions{Logger: log}
+	o := replica.ClientOptions{Logger: log, Password: r.Password.Reveal()}
 	if r.Key.IsSet() {
 		key, err := replica.ParseKey(r.Key.Reveal())
 		if err != nil {
