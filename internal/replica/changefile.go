@@ -36,8 +36,9 @@ const (
 	tableTarget = 64 << 20
 
 	// maxFooter bounds what a damaged length can make a reader allocate. A footer has
-	// some 120 bytes per table of 64 MiB.
-	maxFooter = 16 << 20
+	// some 120 bytes per table of 64 MiB; that of a snapshot some 200 per segment of 1 MiB
+	// and 32 per blob.
+	maxFooter = 64 << 20
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -29,6 +29,12 @@ const (
 	// maxInputs is how many files are merged at once; a window that has more makes
 	// several files.
 	maxInputs = 256
+	// maxInput is the size in bytes of a file that isn't merged: a full file after a long
+	// outage, which would be sent again for each level. The next snapshot holds it.
+	maxInput = 256 << 20
+	// catchUp is how far before the newest file a starting process looks for others that
+	// aren't merged.
+	catchUp = 24 * time.Hour
 	// fetchedInMemory bounds the bytes of inputs that are held in memory.
 	fetchedInMemory = 16 << 20
 )
@@ -175,7 +181,8 @@ func (c *compactor) due(level int, now time.Time) []levelFile {
 		return nil
 	}
 	n := 1
-	for n < len(files) && n < maxInputs && files[n].time.Before(end) && files[n].ref.min == files[n-1].ref.max+1 {
+	for files[0].ref.size <= maxInput && n < len(files) && n < maxInputs && files[n].ref.size <= maxInput &&
+		files[n].time.Before(end) && files[n].ref.min == files[n-1].ref.max+1 {
 		n++
 	}
 	return files[:n]
@@ -191,8 +198,14 @@ func (r *Replicator) mergeGroup(ctx context.Context, level int, group []levelFil
 	for i, f := range group {
 		refs[i] = f.ref
 	}
-	merged, err := r.mergeFiles(ctx, level+1, refs)
+	var merged levelFile
+	err := errTooLarge
+	if group[0].ref.size <= maxInput {
+		merged, err = r.mergeFiles(ctx, level+1, refs)
+	}
 	switch {
+	case errors.Is(err, errTooLarge):
+		r.opts.Logger.Debug("a file is too large to be merged", "level", level, "file", r.client.nameOf(refs[0]), "bytes", refs[0].size)
 	case errors.Is(err, errNoKey):
 		r.opts.Logger.Debug("files are not merged: their copies are gone, and this server has no key to read them", "level", level, "files", len(refs))
 	case errors.Is(err, ErrCorrupt), errors.Is(err, fs.ErrNotExist):
@@ -201,13 +214,23 @@ func (r *Replicator) mergeGroup(ctx context.Context, level int, group []levelFil
 		return err
 	default:
 		if level+1 < levelHour {
-			r.levels.waiting[level+1] = append(r.levels.waiting[level+1], merged)
+			r.levels.add(level+1, merged)
 		}
 	}
 	r.levels.waiting[level] = slices.Clone(r.levels.waiting[level][len(group):])
 	r.levels.copies.drop(refs...)
 	return nil
 }
+
+// add puts a file among those of its level that wait, by number.
+func (c *compactor) add(level int, f levelFile) {
+	files := c.waiting[level]
+	i, _ := slices.BinarySearchFunc(files, f.ref.min, func(g levelFile, n ltx.TXID) int { return cmp.Compare(g.ref.min, n) })
+	c.waiting[level] = slices.Insert(files, i, f)
+}
+
+// errTooLarge: a file isn't worth merging.
+var errTooLarge = errors.New("replica: too large to be merged")
 
 // errNoKey: a file would have to be read that this server can only write.
 var errNoKey = errors.New("replica: the key can't read")
@@ -331,51 +354,50 @@ func (r *Replicator) loadLevels(ctx context.Context) error {
 	return nil
 }
 
-// unmerged are the files of each level that no file of a higher level covers, from the
-// listings of all levels, each sorted by number.
+// unmerged are the files of each level, by number, that no file of a higher level covers,
+// nor another of their own. Of what is much older than the newest file nothing is counted:
+// a server merges within the hour, and old files lack their higher levels because those
+// have been deleted.
 func unmerged(listed [levelHour + 1][]*ltx.FileInfo) (waiting [levelHour][]*ltx.FileInfo) {
-	next := ltx.TXID(1)
-	for _, f := range listed[levelHour] {
-		next = max(next, f.MaxTXID+1)
-	}
-	for level := levelHour - 1; level >= levelChanges; level-- {
-		// The chain begins at the first number that anything here or below has: what
-		// comes before has been deleted.
-		start := firstFrom(next, listed[:level+1])
-		for _, f := range longest(listed[level]) {
-			if f.MinTXID == start || level == levelChanges && f.MinTXID > start {
-				waiting[level] = append(waiting[level], f)
-				start = f.MaxTXID + 1
-				next = start
-			}
+	var since time.Time
+	for _, f := range listed[levelChanges] {
+		if at := f.CreatedAt.Add(-catchUp); at.After(since) {
+			since = at
 		}
+	}
+	higher := listed[levelHour]
+	for level := levelHour - 1; level >= levelChanges; level-- {
+		covered := ends(higher)
+		last := ltx.TXID(0)
+		for _, f := range byNumber(listed[level]) {
+			if f.MaxTXID > last && f.MaxTXID > covered(f.MinTXID) && !f.CreatedAt.Before(since) {
+				waiting[level] = append(waiting[level], f)
+			}
+			last = max(last, f.MaxTXID)
+		}
+		higher = append(slices.Clone(higher), listed[level]...)
 	}
 	return waiting
 }
 
-// firstFrom is the smallest number, from next on, that a file begins with; next itself
-// when there is none.
-func firstFrom(next ltx.TXID, listed [][]*ltx.FileInfo) ltx.TXID {
-	first, any := next, false
-	for _, files := range listed {
-		for _, f := range files {
-			if f.MinTXID >= next && (!any || f.MinTXID < first) {
-				first, any = f.MinTXID, true
-			}
+// ends returns a function that gives the highest number of the files that begin at or
+// before a number, 0 for none. It is asked in rising order.
+func ends(files []*ltx.FileInfo) func(start ltx.TXID) ltx.TXID {
+	files = byNumber(files)
+	last := ltx.TXID(0)
+	return func(start ltx.TXID) ltx.TXID {
+		for len(files) > 0 && files[0].MinTXID <= start {
+			last, files = max(last, files[0].MaxTXID), files[1:]
 		}
+		return last
 	}
-	return first
 }
 
-// longest sorts files by their first number, and of those that begin with the same has
-// the longest first.
-func longest(files []*ltx.FileInfo) []*ltx.FileInfo {
+// byNumber sorts files by their first number, the longest of those with the same first.
+func byNumber(files []*ltx.FileInfo) []*ltx.FileInfo {
 	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b *ltx.FileInfo) int {
-		if a.MinTXID != b.MinTXID {
-			return cmp.Compare(a.MinTXID, b.MinTXID)
-		}
-		return cmp.Compare(b.MaxTXID, a.MaxTXID)
+		return cmp.Or(cmp.Compare(a.MinTXID, b.MinTXID), cmp.Compare(b.MaxTXID, a.MaxTXID))
 	})
 	return files
 }

@@ -105,7 +105,7 @@ func stateBy(t *testing.T, c *Client, g uint32, level int) state {
 	all := levelsOf(t, c, g)
 	s, next := state{}, ltx.TXID(1)
 	for ; level >= 0; level-- {
-		for _, f := range longest(all[level]) {
+		for _, f := range byNumber(all[level]) {
 			if f.MinTXID != next {
 				continue
 			}
@@ -447,7 +447,8 @@ func TestUnmerged(t *testing.T) {
 		{"a part of each", [...]string{"1-1 2-2 3-3 4-4 5-5 6-6", "1-2 3-3 4-5", "1-2 3-3", "1-2"}, "[6-6] [4-5] [3-3]"},
 		{"all merged", [...]string{"1-1 2-2", "1-2", "1-2", "1-2"}, "[] [] []"},
 		{"a level that was written twice", [...]string{"1-1 2-2 3-3", "1-1 1-2", "", ""}, "[3-3] [1-2] []"},
-		{"a hole in a level", [...]string{"1-1 2-2 3-3 4-4 5-5", "1-2 4-5", "", ""}, "[3-3 4-4 5-5] [1-2] []"},
+		{"a hole in a level", [...]string{"1-1 2-2 3-3 4-4 5-5", "1-2 4-5", "", ""}, "[3-3] [1-2 4-5] []"},
+		{"a hole in a level that the next has filled", [...]string{"1-1 2-2 3-3", "1-1 3-3", "1-3", ""}, "[] [] [1-3]"},
 		{"the beginning deleted", [...]string{"7-7 8-8", "5-6 7-7", "5-6", ""}, "[8-8] [7-7] [5-6]"},
 		{"a hole in level 0", [...]string{"1-1 4-4", "", "", ""}, "[1-1 4-4] [] []"},
 		{"everything deleted but the last", [...]string{"9-9", "", "", "1-4"}, "[9-9] [] []"},

@@ -70,6 +70,7 @@ func (r *Replicator) Snapshot(ctx context.Context) error {
 	if pos.TXID == 0 || pos.LSN != snap.LSN() {
 		return nil // nothing has been shipped in this generation yet
 	}
+	before := r.lastMark().tail
 	base, err := r.baseSnapshot(ctx, pos)
 	if err != nil {
 		return err
@@ -92,9 +93,17 @@ func (r *Replicator) Snapshot(ctx context.Context) error {
 	mark := markOf(f, nil)
 	mark.time = r.opts.Clock()
 	r.mu.Lock()
+	mark.tail = r.snapshot.tail - before // what has been shipped meanwhile
 	r.snapshot = mark
 	r.mu.Unlock()
 	return nil
+}
+
+// lastMark is the newest snapshot of the generation.
+func (r *Replicator) lastMark() snapshotMark {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.snapshot
 }
 
 // putSnapshot writes the file that lists the segments, and returns its size.

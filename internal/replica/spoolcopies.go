@@ -78,9 +78,9 @@ func parseCopy(name string) (ref fileRef, ok bool) {
 }
 
 // keep copies a file that is in the replica now. When there are too many bytes, the
-// oldest copies go; a file of more than a quarter of them isn't kept.
+// oldest copies go.
 func (c *copies) keep(ref fileRef, body io.ReaderAt, size int64) {
-	if c.dir == "" || size > c.limit/4 {
+	if c.dir == "" || size > c.limit {
 		return
 	}
 	if err := c.write(c.path(ref), io.NewSectionReader(body, 0, size)); err != nil {
