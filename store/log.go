@@ -127,28 +127,58 @@ func parseLogEntry(lsn LSN, b []byte) (c Change, err error) {
 		return bad()
 	}
 	b = b[w:]
-	c.Keys = make([]Key, 0, n)
-	var prev Key
-	for range n {
-		shared, w1 := binary.Uvarint(b)
-		if w1 <= 0 || shared > uint64(len(prev)) {
-			return bad()
-		}
-		rest, w2 := binary.Uvarint(b[w1:])
-		if w2 <= 0 || rest > uint64(len(b)-w1-w2) || shared+rest > MaxKey {
-			return bad()
-		}
-		b = b[w1+w2:]
-		k := make(Key, 0, shared+rest)
-		k = append(append(k, prev[:shared]...), b[:rest]...)
-		b = b[rest:]
-		c.Keys = append(c.Keys, k)
-		prev = k
-	}
-	if len(b) != 0 {
+	if c.Keys, b = parseLogKeys(b, int(n)); len(b) != 0 || len(c.Keys) != int(n) {
 		return bad()
 	}
 	return c, nil
+}
+
+// parseLogKeys reads n keys, or as many as can be read. They share one array: a follower
+// reads many small ones.
+func parseLogKeys(b []byte, n int) (keys []Key, rest []byte) {
+	keys = make([]Key, 0, n)
+	all := make([]byte, 0, sizeOfLogKeys(b, n))
+	var prev Key
+	for range n {
+		shared, tail, rest, ok := cutLogKey(b, len(prev))
+		if !ok {
+			return keys, b
+		}
+		start := len(all)
+		all = append(append(all, prev[:shared]...), tail...)
+		prev = all[start:len(all):len(all)]
+		keys, b = append(keys, prev), rest
+	}
+	return keys, b
+}
+
+// sizeOfLogKeys is how many bytes n keys have, those that can be read.
+func sizeOfLogKeys(b []byte, n int) (size int) {
+	prev := 0
+	for range n {
+		shared, tail, rest, ok := cutLogKey(b, prev)
+		if !ok {
+			break
+		}
+		prev, b = shared+len(tail), rest
+		size += prev
+	}
+	return size
+}
+
+// cutLogKey splits off a key: how much it has of the one before, whose length is prev, and
+// what follows that.
+func cutLogKey(b []byte, prev int) (shared int, tail, rest []byte, ok bool) {
+	of, w1 := binary.Uvarint(b)
+	if w1 <= 0 || of > uint64(prev) {
+		return 0, nil, nil, false
+	}
+	n, w2 := binary.Uvarint(b[w1:])
+	if w2 <= 0 || n > uint64(len(b)-w1-w2) || of+n > MaxKey {
+		return 0, nil, nil, false
+	}
+	b = b[w1+w2:]
+	return int(of), b[:n], b[n:], true
 }
 
 // nextChain hashes a commit onto the chain. repr is the batch's encoding of the

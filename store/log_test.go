@@ -405,6 +405,12 @@ func FuzzLogEntry(f *testing.F) {
 	entry := appendLogEntry(nil, UserData, time.UnixMilli(1_790_000_000_000), Chain{1, 2, 3}, [][]byte{[]byte("\x01ab"), []byte("\x01abc"), []byte("\x01b")})
 	f.Add(entry)
 	f.Add(appendLogEntry(nil, Ephemeral, time.UnixMilli(-1), Chain{}, nil))
+	var some, all span
+	some.add([]byte("\x01ab"))
+	some.add([]byte("\x01b"))
+	all.unlist()
+	f.Add(some.entry(3, 7, time.UnixMilli(1_790_000_000_000), Chain{1, 2, 3}))
+	f.Add(all.entry(7, 7, time.UnixMilli(1_790_000_000_000), Chain{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := parseLogEntry(7, b)
 		if err != nil {
@@ -414,6 +420,9 @@ func FuzzLogEntry(f *testing.F) {
 		for i, k := range c.Keys {
 			keys[i] = k
 			_ = k.String()
+		}
+		if c.First < 1 || c.First > c.LSN {
+			t.Errorf("%x stands for the commits %d to %d", b, c.First, c.LSN)
 		}
 		again, err := parseLogEntry(7, appendLogEntry(nil, c.Class, c.Time, c.Chain, keys))
 		if err != nil || again.Class != c.Class || !again.Time.Equal(c.Time) || again.Chain != c.Chain ||

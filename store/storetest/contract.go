@@ -45,6 +45,8 @@ func Contract(t *testing.T, open func(t testing.TB, o store.Options) *store.DB) 
 		{"who cancels is told whether it was committed", (*contract).canceledAnywhere},
 		{"the feed is complete and in order", (*contract).feed},
 		{"the feed is complete beside failures, for slow and fast", (*contract).feedBesideFailures},
+		{"a store made read-only acknowledges nothing more", (*contract).readOnly},
+		{"money is acknowledged when a replica has it", (*contract).acknowledged},
 		{"a closed store is unavailable", (*contract).closed},
 	} {
 		t.Run(promise.name, func(t *testing.T) { promise.test(&contract{t, open}) })
