@@ -26,6 +26,9 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, p order.Pl
 	if err != nil {
 		return err
 	}
+	if len(c.Lines) == 0 && problem != nil && problem.Kind == market.Unavailable {
+		return problem // the order is recorded, and waits to be confirmed
+	}
 	if len(c.Lines) == 0 {
 		http.Redirect(w, r, "/cart", http.StatusSeeOther)
 		return nil
@@ -37,6 +40,9 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, p order.Pl
 	status := http.StatusOK
 	if problem != nil {
 		status = statuses[problem.Kind]
+		if problem.Kind == market.Unavailable {
+			s.Logger.Error("placing a checkout", "err", problem)
+		}
 		switch problem.Field {
 		case "email":
 			page.EmailError = problem.Message
@@ -70,9 +76,6 @@ func (s *Server) place(w http.ResponseWriter, r *http.Request) error {
 	next, err := s.Shop.Place(r.Context(), p)
 	var problem *market.Error
 	if errors.As(err, &problem) && problem.Kind != market.Internal && problem.Kind != market.NotFound {
-		if problem.Kind == market.Unavailable {
-			s.Logger.Error("placing a checkout", "err", err)
-		}
 		return s.showCheckout(w, r, p, problem)
 	}
 	if err != nil {
