@@ -102,9 +102,19 @@
 //
 // # Restore
 //
-// Restore walks from the target generation through its parents to the newest usable
-// snapshot or the first file, downloads ahead, verifies, and ingests the tables in
-// order into dir.restoring (small ones folded into larger before); then it fetches the blobs that the records name, sets the
-// head of the change log, and renames. The restored directory has a node ID of its own
-// and remembers its origin, which is what entitles it to seal.
+// Restore lists the files of all levels of the generations that lead to the target, of
+// one replica or several, and goes the way with the fewest files from the newest snapshot
+// on. A snapshot's segments are fetched, verified and taken in in parallel; change files
+// are downloaded ahead and taken in in order, small ones folded into larger tables. Then
+// the blobs that the records name are fetched, the head of the change log is set, and
+// dir.restoring is renamed. Segments and blobs that an interrupted restore has verified
+// are used again. The restored directory has a node ID of its own and remembers its
+// origin, which is what entitles it to seal.
+//
+// A file that is damaged or missing is named, and passed over: for finer files of the
+// same replica, for those of another, for an older snapshot. Replicas are joined by LSN,
+// since a file applies to any commit of [LSNMin-1, LSNMax]; restore_join.go says what
+// keeps histories apart.
+//
+// With RestoreOptions.Attach the segments stay where they are; see Attachment.
 package replica
