@@ -56,7 +56,11 @@ var listed = [...]int{levelChanges, 1, 2, 3, levelSnapshot}
 // load lists the files that lead to the target. Errors: NotFound when there is no
 // replica or no such generation, those of the transport.
 func (s *source) load(ctx context.Context, t Target) error {
-	all, err := s.client.generations(ctx)
+	var all []Manifest
+	err := persist(ctx, func() (err error) {
+		all, err = s.client.generations(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
