@@ -147,7 +147,7 @@ func testNoTakeOver(t *testing.T, p *place) {
 	mustSync(t, old.replicate(p.client()))
 	heir, _ := p.restore(Target{})
 	err := New(heir.db, heir.blobs, p.client(), Options{TakeOver: true}).Open(ctx)
-	if !market.Is(err, market.Conflict) || !strings.Contains(err.Error(), "empty path") {
+	if !market.Is(err, market.Invalid) || !strings.Contains(err.Error(), "empty path") {
 		t.Errorf("taking over: %v, want a refusal that says what to do", err)
 	}
 	old.sell("after")

@@ -25,22 +25,9 @@ type heir struct {
 	log    *slog.Logger
 }
 
-// mustFence refuses to take over where nothing keeps two servers apart.
-func (h heir) mustFence(ctx context.Context) error {
-	can, err := h.client.Probe(ctx)
-	if err != nil || can.CreateIfAbsent {
-		return err
-	}
-	return market.Errorf(market.Conflict, "The replica %s can't be taken over: its storage can't create an object only where none is, so nothing would "+
-		"keep the other server from overwriting this one's files. Give this server a replica at an empty path.", h.client)
-}
-
 // open makes the heir the owner of the next generation, which goes on from a point of an
 // older one; from none when from.Generation is 0. ErrFenced when another was first.
 func (h heir) open(ctx context.Context, g uint32, from Position) (Manifest, error) {
-	if err := h.mustFence(ctx); err != nil {
-		return Manifest{}, err
-	}
 	m := Manifest{
 		Generation: g, Parent: from.Generation, ForkTXID: uint64(from.TXID),
 		Node: h.node, CreatedAt: h.clock().UTC(),
@@ -71,9 +58,6 @@ func (h heir) seal(ctx context.Context, m Manifest) (ending, error) {
 	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, sealTimeout)
 	defer cancel()
-	if err := h.mustFence(ctx); err != nil {
-		return ending{}, err
-	}
 	end, err := h.client.endOf(ctx, m)
 	for refusals := 0; err == nil && end.sealed == nil; {
 		tomb := h.writeTombstone(ctx, end.Position, m.Generation+1)
