@@ -174,3 +174,33 @@ func (inv *Inventory) newest() (t time.Time) {
 	}
 	return t
 }
+
+// drop takes files out of the inventory.
+func (inv *Inventory) drop(refs []fileRef) {
+	gone := map[fileRef]bool{}
+	for _, ref := range refs {
+		gone[ref] = true
+	}
+	without := func(all []Object, ref func(Object) fileRef) []Object {
+		return slices.DeleteFunc(all, func(o Object) bool { return gone[ref(o)] })
+	}
+	for i := range inv.Generations {
+		g := &inv.Generations[i]
+		for level := range g.Levels {
+			g.Levels[level] = without(g.Levels[level], func(o Object) fileRef { return g.ref(level, o) })
+		}
+		g.Snapshots = slices.DeleteFunc(g.Snapshots, func(s SnapshotObject) bool { return gone[g.ref(levelSnapshot, s.Object)] })
+	}
+	inv.Segments = without(inv.Segments, func(o Object) fileRef { return contentRef(levelSegments, o) })
+	inv.Blobs = without(inv.Blobs, func(o Object) fileRef { return contentRef(levelBlobs, o) })
+}
+
+// contentRef names a segment or blob.
+func contentRef(level int, o Object) fileRef {
+	return fileRef{level: level, min: ltx.TXID(o.Min), max: ltx.TXID(o.Max), size: o.Bytes}
+}
+
+// name is the name of a segment or blob.
+func (o Object) name() objectName {
+	return objectNameOf(&ltx.FileInfo{MinTXID: ltx.TXID(o.Min), MaxTXID: ltx.TXID(o.Max)})
+}

@@ -19,6 +19,8 @@ type Options struct {
 	// 0 is 64 MiB.
 	SnapshotShare float64
 	SnapshotTail  int64
+	// Retention says what of the past is kept; the zero value is the default.
+	Retention Retention
 	// TakeOver ends another node's generation where this directory was restored from it.
 	// Without it such a start is refused (ErrOccupied).
 	TakeOver bool

@@ -38,6 +38,7 @@ type Replicator struct {
 	courtesy courtesy
 
 	levels       *compactor
+	collector    *collector
 	snapshotting chan struct{} // holds one token: whoever has it may take a snapshot
 	// newest and sentSegments are owned by the holder of that token.
 	newest       *footer                  // of the newest snapshot; nil until this process has taken one
@@ -55,6 +56,7 @@ type Replicator struct {
 	wake      chan struct{} // has room for one: the loop looks again
 	retention *store.Retention
 	snapshot  snapshotMark
+	health    health
 }
 
 // backlog is what of one class has been committed and not shipped.
@@ -75,6 +77,7 @@ func New(db *store.DB, blobs *blob.Store, client *Client, o Options) *Replicator
 	}
 	r.opts.Logger = r.opts.Logger.With("replica", client.String())
 	r.levels = &compactor{copies: openCopies(r.opts.SpoolDir, client.String(), r.opts.SpoolLimit, r.opts.Logger)}
+	r.collector = newCollector(client, r.opts.SpoolDir)
 	r.shipping <- struct{}{}
 	r.snapshotting <- struct{}{}
 	return r
@@ -153,6 +156,7 @@ func (r *Replicator) followers() []func(context.Context) {
 		r.watch,
 		r.takeSnapshots,
 		r.compact,
+		r.collectEventually,
 	}
 }
 
@@ -381,6 +385,7 @@ func (r *Replicator) outcome(err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failure = err
+	r.health.note(err, r.opts.Clock())
 	switch {
 	case err == nil:
 		r.asked = false

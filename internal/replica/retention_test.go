@@ -213,13 +213,7 @@ func (p *pastOf) remove(refs []fileRef) {
 	for _, ref := range refs {
 		gone[ref] = part > 0 || p.rng.IntN(2) == 0
 	}
-	for i := range p.inv.Generations {
-		g := &p.inv.Generations[i]
-		for level := range g.Levels {
-			g.Levels[level] = slices.DeleteFunc(g.Levels[level], func(o Object) bool { return gone[g.ref(level, o)] })
-		}
-		g.Snapshots = slices.DeleteFunc(g.Snapshots, func(s SnapshotObject) bool { return gone[g.ref(levelSnapshot, s.Object)] })
-	}
+	p.inv.drop(slices.DeleteFunc(slices.Clone(refs), func(ref fileRef) bool { return !gone[ref] }))
 }
 
 // TestRetentionKeepsEveryPoint lives through some weeks of files, merges, snapshots and
@@ -322,21 +316,6 @@ func (p *pastOf) expectFew(policy Retention) {
 	}
 	if most := policy.Daily + policy.Weekly + policy.Monthly + int(policy.Medium/day) + 2 + 2*len(p.inv.Generations); len(days) > most {
 		p.t.Errorf("snapshots of %d days are left, want at most %d", len(days), most)
-	}
-}
-
-// drop takes files out of an inventory.
-func (inv *Inventory) drop(refs []fileRef) {
-	gone := map[fileRef]bool{}
-	for _, ref := range refs {
-		gone[ref] = true
-	}
-	for i := range inv.Generations {
-		g := &inv.Generations[i]
-		for level := range g.Levels {
-			g.Levels[level] = slices.DeleteFunc(g.Levels[level], func(o Object) bool { return gone[g.ref(level, o)] })
-		}
-		g.Snapshots = slices.DeleteFunc(g.Snapshots, func(s SnapshotObject) bool { return gone[g.ref(levelSnapshot, s.Object)] })
 	}
 }
 

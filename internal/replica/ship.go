@@ -22,7 +22,7 @@ var replicatedFrom, replicatedTo = []byte{0x01}, []byte{0x02}
 // A file always reaches to the snapshot that its values are read from: only then is a
 // restore to its end free of halves of later commits.
 func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
-	if err := r.giveWay(ctx); err != nil {
+	if err := errors.Join(r.giveWay(ctx), r.stillNewest(ctx)); err != nil {
 		return err
 	}
 	w, err := newFileWriter(r.opts.SpoolDir, r.client.key)
@@ -41,6 +41,7 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 		return err
 	}
 	f.Blobs = sortedSums(named)
+	r.collector.ships(r.client, named)
 	body, err := w.finish(f)
 	if err != nil {
 		return err

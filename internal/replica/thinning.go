@@ -32,13 +32,18 @@ func (t *thinning) isOver(inv *Inventory) bool {
 	return next.CreatedAt.Before(t.horizon) && changes[len(changes)-1].Time.Before(t.horizon)
 }
 
-// thin fills in expired, base and kept.
-func (t *thinning) thin() {
+// findBase fills in base.
+func (t *thinning) findBase() {
 	for _, s := range t.gen.Snapshots {
 		if s.Usable && s.Cut.Before(t.horizon) {
 			t.base = max(t.base, s.Max)
 		}
 	}
+}
+
+// thin fills in expired, base and kept.
+func (t *thinning) thin() {
+	t.findBase()
 	if !t.over && t.hasGap() {
 		for _, s := range t.gen.Snapshots {
 			if s.Usable {
