@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"cmp"
 	"math"
 	"time"
 )
@@ -114,11 +113,15 @@ func (inv *Inventory) assume(p Retention) Assumptions {
 func (a Assumptions) sweeps() float64 { return min(1, a.Collections) }
 
 // gets are the reads of a day: whether a new blob is there already; for a collection the
-// manifests, one more to see that there is none after the last, and that again before
-// each deletion; each new snapshot; and for a sweep the files that have no coarser one.
+// manifests, and one more each time it looks whether there is none after the last: at the
+// beginning, behind the manifests, and before each page of deletions; each new snapshot;
+// and for a sweep the files that have no coarser one.
 func (inv *Inventory) gets(a Assumptions) float64 {
-	generations := float64(len(inv.Generations))
-	collection := generations + 2 + deletions(a)
+	deleted := 0.0
+	for _, files := range a.Files {
+		deleted += files / max(a.Collections, 1)
+	}
+	collection := float64(len(inv.Generations)) + 2 + math.Ceil(deleted/pageSize)
 	sweep := a.Files[levelCount-1]
 	for level := range levelCount - 1 { // those since the last of the next level: half a window's
 		if a.Files[level+1] > 0 {
@@ -128,21 +131,16 @@ func (inv *Inventory) gets(a Assumptions) float64 {
 	return a.Blobs + a.Snapshots + a.Collections*collection + a.sweeps()*sweep
 }
 
-// deletions are the calls that a collection deletes by: one for each level that has
-// something, and for each thousand files.
-func deletions(a Assumptions) float64 {
-	n := 0.0
-	for _, files := range a.Files {
-		if each := files / cmp.Or(a.Collections, 1); each > 0 {
-			n += min(1, each) * max(1, each/pageSize)
-		}
-	}
-	return n
-}
-
-// deletes are the calls of a day.
+// deletes are the calls of a day: for a collection one for each level that has something,
+// and for each thousand files; for the files of an hour, and for snapshots, one when a
+// snapshot takes their place; and one for segments.
 func (inv *Inventory) deletes(a Assumptions) float64 {
-	return a.Collections*deletions(a) + min(1, a.Snapshots) + min(1, a.Segments)
+	collection := 0.0
+	for _, files := range a.Files[:levelCount-1] {
+		each := files / max(a.Collections, 1)
+		collection += min(1, each) * max(1, each/pageSize)
+	}
+	return a.Collections*collection + 2*min(1, a.Snapshots) + min(1, a.Segments)
 }
 
 // lists are the pages that the collections of a day list: each level of each generation,

@@ -51,7 +51,7 @@ func (r *Replicator) Open(ctx context.Context) error {
 		return err
 	}
 	r.mu.Lock()
-	r.pos, r.snapshot, r.opened = pos, snapshot, true
+	r.pos, r.snapshot, r.opened, r.can = pos, snapshot, true, can
 	r.retention.Advance(pos.LSN)
 	r.mu.Unlock()
 	r.opts.Logger.Info("replicating", "position", pos.String())

@@ -57,6 +57,7 @@ type Replicator struct {
 	retention *store.Retention
 	snapshot  snapshotMark
 	health    health
+	can       Capabilities // of the storage, once opened
 }
 
 // backlog is what of one class has been committed and not shipped.

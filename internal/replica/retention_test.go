@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/superfly/ltx"
+
 	"github.com/souk-market/souk/internal/market"
 )
 
@@ -181,6 +183,41 @@ func reachable(inv *Inventory) map[spot]bool {
 	return all
 }
 
+// planned reports whether a restore, with its own planner, finds a way to a point.
+func (p *pastOf) planned(at spot) bool {
+	c, err := OpenClient("file:///nowhere", ClientOptions{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	src := newSource(c, &SourceReport{})
+	for _, g := range p.inv.Generations {
+		src.all = append(src.all, g.Manifest)
+	}
+	src.spans = history(src.all, at.generation, ltx.TXID(at.txid))
+	slices.Reverse(src.spans)
+	lists := make([][]fileRef, len(src.spans))
+	for i, sp := range src.spans {
+		g := &p.inv.Generations[sp.Generation-1]
+		for level, files := range g.Levels {
+			for _, f := range files {
+				lists[i] = append(lists[i], g.ref(level, f))
+			}
+		}
+		for _, s := range g.Snapshots {
+			if s.Usable {
+				lists[i] = append(lists[i], g.ref(levelSnapshot, s.Object))
+			}
+		}
+	}
+	src.lay(lists)
+	for _, base := range append(src.usableBases(), lineFile{}) {
+		if _, reached := src.way(base.hi, src.goal); reached == src.goal {
+			return true
+		}
+	}
+	return false
+}
+
 // listing is what a server shows of the replica: sometimes stale or cut short.
 func (p *pastOf) listing() *Inventory {
 	inv := &Inventory{Generations: slices.Clone(p.inv.Generations)}
@@ -254,6 +291,9 @@ func testRetention(t *testing.T, rng *rand.Rand) {
 		p.remove(policy.Expired(p.listing(), p.now.Add(time.Duration(rng.IntN(3))*time.Hour)))
 		after := reachable(&p.inv)
 		for _, at := range promised {
+			if before[at] && rng.IntN(20) == 0 && !p.planned(at) {
+				t.Fatalf("at %s no restore finds the way to file %d of generation %d", p.now, at.txid, at.generation)
+			}
 			if before[at] && !after[at] {
 				t.Fatalf("at %s file %d of generation %d could be restored and can't any more", p.now, at.txid, at.generation)
 			}

@@ -125,6 +125,10 @@ func (r *Replicator) Status() Status {
 		at := h.at.UTC()
 		s.LastError, s.LastErrorAt = market.Message(h.lastError), &at
 	}
+	if r.opened {
+		can := r.can
+		s.Capabilities = &can
+	}
 	if r.fenced != nil {
 		s.Fenced = market.Message(r.fenced)
 	}
