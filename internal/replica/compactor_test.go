@@ -435,6 +435,83 @@ func TestLevelsOfAServerThatOnlyWrites(t *testing.T) {
 	})
 }
 
+// mergeAll merges everything that waits, as if two hours had passed.
+func mergeAll(t *testing.T, r *Replicator) {
+	t.Helper()
+	clock := r.opts.Clock
+	defer func() { r.opts.Clock = clock }()
+	r.opts.Clock = func() time.Time { return clock().Add(2 * time.Hour) }
+	loaded := false
+	if err := r.mergeDue(ctx, &loaded); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMergedFilesStayInTheirGeneration: each generation is merged by its owner, from its
+// first file on, and a restore through both needs no file of level 0.
+func TestMergedFilesStayInTheirGeneration(t *testing.T) {
+	root := t.TempDir()
+	p := &place{t: t, url: "file://" + root, root: root}
+	p.c = p.client()
+	n := openNode(t, t.TempDir())
+	r := n.replicate(p.client())
+	for i := range 5 {
+		n.sell(fmt.Sprint("old-", i))
+		mustSync(t, r)
+	}
+	mergeAll(t, r)
+	heir, _ := p.restore(Target{})
+	n.close()
+	heirR := New(heir.db, heir.blobs, p.client(), Options{TakeOver: true})
+	if err := heirR.Open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		heir.sell(fmt.Sprint("new-", i))
+		heir.remove(fmt.Sprint("old-", i))
+		mustSync(t, heirR)
+	}
+	mergeAll(t, heirR)
+	for g, want := range map[uint32]ltx.TXID{1: 5, 2: 4} {
+		for level, files := range levelsOf(t, p.c, g) {
+			if level == levelChanges {
+				continue
+			}
+			if len(files) == 0 || files[0].MinTXID != 1 || lastOf(files) != want {
+				t.Errorf("level %d of generation %d goes from %v to %d, want 1 to %d", level, g, files, lastOf(files), want)
+			}
+		}
+		for n := range want {
+			if err := os.Remove(p.file(g, levelChanges, n+1, n+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got, rep := p.restore(Target{})
+	if got.digest() != heir.digest() || rep.LSN != heir.db.LastLSN() {
+		t.Errorf("the data restored from merged files differ; %+v", rep)
+	}
+}
+
+// TestHugeFilesAreNotMerged: they would be sent again for each level. Those around them are.
+func TestHugeFilesAreNotMerged(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := &compactor{}
+	for i, size := range []int64{1, 1, maxInput + 1, 1, maxInput + 1} {
+		ref := changeRef(1, ltx.TXID(i+1))
+		ref.size = size
+		c.waiting[0] = append(c.waiting[0], levelFile{ref, now.Add(time.Duration(i) * time.Second)})
+	}
+	var got []int
+	for group := c.due(0, now.Add(time.Hour)); len(group) > 0; group = c.due(0, now.Add(time.Hour)) {
+		got = append(got, len(group))
+		c.waiting[0] = c.waiting[0][len(group):]
+	}
+	if fmt.Sprint(got) != "[2 1 1 1]" {
+		t.Errorf("files are merged in groups of %v, want the huge ones alone", got)
+	}
+}
+
 // TestUnmerged finds what an earlier process has left, whatever it has left.
 func TestUnmerged(t *testing.T) {
 	for _, tt := range []struct {
