@@ -30,17 +30,7 @@ type ReplicaConfig struct {
 
 	Interval      time.Duration // the least time between two change files
 	SnapshotEvery time.Duration
-	Keep          KeepConfig
-}
-
-// KeepConfig says which moments can be restored, counted back from now.
-type KeepConfig struct {
-	Fine   time.Duration // every second
-	Medium time.Duration // every five minutes; at least Fine
-
-	Daily, Weekly, Monthly int // snapshots
-
-	Grace time.Duration // how long what nothing needs is still kept
+	Keep          replica.Retention // which moments can be restored
 }
 
 // SyncConfig says what a purchase waits for.

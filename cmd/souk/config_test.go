@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/souk-market/souk/internal/drill"
+	"github.com/souk-market/souk/internal/replica"
 )
 
 // Secrets of the right form and of no account.
@@ -221,7 +222,7 @@ func TestEverySettingReachesTheConfig(t *testing.T) {
 	cfg, all := mustLoad(t, configSources{ReadFile: everyFile(t)})
 	forAll := ReplicaConfig{
 		Key: newSecret(recoveryKey), Password: newSecret("hunter2 too"), KeyFile: "replica.key", Interval: 250 * time.Millisecond, SnapshotEvery: 12 * time.Hour,
-		Keep: KeepConfig{Fine: 48 * time.Hour, Medium: 14 * day, Daily: 10, Weekly: 11, Monthly: 12, Grace: 36 * time.Hour},
+		Keep: replica.Retention{Fine: 48 * time.Hour, Medium: 14 * day, Daily: 10, Weekly: 11, Monthly: 12, Grace: 36 * time.Hour},
 	}
 	first, second := forAll, forAll
 	first.URL, second.URL = "file:///mnt/replica", "s3://bucket/souk?region=eu-west-1"
