@@ -157,7 +157,7 @@ func (c *Client) overwriteObject(ctx context.Context, key string, body []byte) e
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	c.count.sent(1, int64(len(body)))
-	return c.at.overwrite(ctx, key, bytes.NewReader(body), time.Now())
+	return c.explain(c.at.overwrite(ctx, key, bytes.NewReader(body), time.Now()))
 }
 
 // readObject reads a small object, as transport.read.
@@ -167,7 +167,7 @@ func (c *Client) readObject(ctx context.Context, key string) ([]byte, error) {
 	c.count.get.Add(1)
 	b, err := c.at.read(ctx, key)
 	c.count.in.Add(uint64(len(b)))
-	return b, err
+	return b, c.explain(err)
 }
 
 // Levels of files. Litestream's planner looks at 0 to 9 only, so higher ones are free
@@ -193,7 +193,7 @@ func (c *Client) list(ctx context.Context, under string, level int) ([]*ltx.File
 	}
 	it, err := lc.LTXFiles(ctx, level, 0, false)
 	if err != nil {
-		return nil, fmt.Errorf("replica: listing %s: %w", c.at.where(under), err)
+		return nil, c.explain(fmt.Errorf("replica: listing %s: %w", c.at.where(under), err))
 	}
 	files, err := ltx.SliceFileIterator(it)
 	slices.SortFunc(files, func(a, b *ltx.FileInfo) int {
@@ -201,7 +201,7 @@ func (c *Client) list(ctx context.Context, under string, level int) ([]*ltx.File
 	})
 	c.count.listed(len(files))
 	if err = errors.Join(err, it.Close()); err != nil {
-		return nil, fmt.Errorf("replica: listing %s: %w", c.at.where(under), err)
+		return nil, c.explain(fmt.Errorf("replica: listing %s: %w", c.at.where(under), err))
 	}
 	return files, nil
 }
@@ -224,7 +224,7 @@ func (c *Client) open(ctx context.Context, under string, level int, minTXID, max
 		return nil, &CorruptError{Name: c.where(under, level, minTXID, maxTXID), Reason: "it is cut short", Err: err}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("replica: opening %s: %w", c.where(under, level, minTXID, maxTXID), err)
+		return nil, c.explain(fmt.Errorf("replica: opening %s: %w", c.where(under, level, minTXID, maxTXID), err))
 	}
 	return &countingBody{r, &c.count.in}, nil
 }
@@ -241,7 +241,7 @@ func (c *Client) put(ctx context.Context, under string, level int, minTXID, maxT
 	}
 	c.count.sent(c.at.writes(size), size)
 	if _, err := lc.WriteLTXFile(ctx, level, minTXID, maxTXID, body); err != nil {
-		return fmt.Errorf("replica: writing %s: %w", c.where(under, level, minTXID, maxTXID), err)
+		return c.explain(fmt.Errorf("replica: writing %s: %w", c.where(under, level, minTXID, maxTXID), err))
 	}
 	return nil
 }
@@ -299,7 +299,8 @@ func (c *Client) deletePage(ctx context.Context, under string, level int, refs [
 	ctx, cancel := context.WithTimeout(ctx, 10*callTimeout) // some storages delete one by one
 	defer cancel()
 	c.count.delete.Add(1)
-	return c.at.remove(ctx, under, level, refs)
+	refused, err := c.at.remove(ctx, under, level, refs)
+	return refused, c.explain(err)
 }
 
 // fetch downloads a file and verifies its frame: into memory when it is listed as small,

@@ -229,7 +229,7 @@ func persist(ctx context.Context, read func() error) error {
 			tries = 2
 		}
 		var told *market.Error
-		if err == nil || i >= tries || errors.Is(err, fs.ErrNotExist) || errors.As(err, &told) || ctx.Err() != nil {
+		if err == nil || i >= tries || errors.Is(err, fs.ErrNotExist) || errors.As(err, &told) && told.Kind != market.Unavailable || ctx.Err() != nil {
 			return err
 		}
 		if errors.Is(err, ErrCorrupt) {

@@ -31,7 +31,10 @@ const probeKey = "probe"
 func (c *Client) Probe(ctx context.Context) (Capabilities, error) {
 	can, err := c.probe(ctx)
 	if err != nil {
-		return Capabilities{}, market.Errorf(market.Unavailable, "The replica %s can't be written. %s", c, advice(err)).Because(err)
+		if err = c.explain(err); market.Is(err, market.Unavailable) {
+			return Capabilities{}, err
+		}
+		return Capabilities{}, market.Errorf(market.Unavailable, "The replica %s can't be written.", c).Because(err)
 	}
 	c.replaces.Store(!can.CreateIfAbsent)
 	return can, nil
@@ -102,16 +105,16 @@ func probeText() []byte {
 func (c *Client) create(ctx context.Context, key string, body io.ReadSeeker, size int64, at time.Time) error {
 	if !c.replaces.Load() {
 		c.count.sent(1, size)
-		return c.at.create(ctx, key, body, at)
+		return c.explain(c.at.create(ctx, key, body, at))
 	}
 	c.count.get.Add(1)
 	there, err := c.at.exists(ctx, key)
 	if err != nil {
-		return err
+		return c.explain(err)
 	}
 	if there {
 		return ErrExists
 	}
 	c.count.sent(1, size)
-	return c.at.overwrite(ctx, key, body, at)
+	return c.explain(c.at.overwrite(ctx, key, body, at))
 }

@@ -352,3 +352,12 @@ func (t *s3Transport) read(ctx context.Context, key string) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// renewCredentials lets the next calls connect anew, with what the credentials file or
+// the provider says then.
+func (t *s3Transport) renewCredentials() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.own = nil
+	clear(t.clients)
+}

@@ -1,0 +1,87 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// TestRefusalsInWords: what a storage refuses is said with what to do about it, is tried
+// again, and is over when the storage thinks better of it.
+func TestRefusalsInWords(t *testing.T) {
+	credentials := filepath.Join(t.TempDir(), "credentials")
+	login := func(id string) {
+		t.Helper()
+		if err := os.WriteFile(credentials, fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = hidden-away\n", id), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login("OLDKEY")
+	for name, value := range map[string]string{"AWS_SHARED_CREDENTIALS_FILE": credentials, "AWS_CONFIG_FILE": "/dev/null",
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"} {
+		t.Setenv(name, value)
+	}
+	statuses := map[string]int{"ExpiredToken": 400, "AccessDenied": 403, "SignatureDoesNotMatch": 403, "InvalidAccessKeyId": 403,
+		"SlowDown": 503, "NoSuchBucket": 404, "NoSuchKey": 404}
+	var answer atomic.Pointer[string]
+	var keys atomic.Pointer[string]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		auth := r.Header.Get("Authorization")
+		keys.Store(&auth)
+		code := *answer.Load()
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(statuses[code])
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", code)
+	}))
+	defer server.Close()
+	c, err := OpenClient("s3://bucket/path?region=r&endpoint="+server.URL, ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]string{
+		"ExpiredToken": "have expired", "AccessDenied": "s3:PutObject", "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY",
+		"InvalidAccessKeyId": "AWS_ACCESS_KEY_ID", "SlowDown": "slow down", "NoSuchBucket": "no such bucket",
+	} {
+		answer.Store(&code)
+		_, err := c.Probe(ctx)
+		if !market.Is(err, market.Unavailable) || final(err) || !strings.Contains(market.Message(err), want) || strings.Contains(err.Error(), "hidden-away") {
+			t.Errorf("%s: %v, want a sentence with %q", code, err, want)
+		}
+	}
+	expired := "ExpiredToken"
+	answer.Store(&expired)
+	if _, err := c.readObject(ctx, "probe"); err == nil {
+		t.Fatal("an expired key was let in")
+	}
+	login("NEWKEY")
+	missing := "NoSuchKey"
+	answer.Store(&missing)
+	c.readObject(ctx, "probe")
+	if got := *keys.Load(); !strings.Contains(got, "NEWKEY") {
+		t.Errorf("after its renewal the key is sent as %q", got)
+	}
+}
+
+func TestAdviceOnOtherErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"ssh: handshake failed: ssh: unable to authenticate, attempted methods [none password]": "SSH server refuses",
+		"ssh: handshake failed: ssh: host key mismatch":                                         "another host key",
+		"connection reset by peer":                                                              "",
+	} {
+		if got := advice(errors.New(text)); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	if got := advice(fmt.Errorf("calling: %w", context.DeadlineExceeded)); !strings.Contains(got, "in time") {
+		t.Errorf("a time limit: %q", got)
+	}
+}
