@@ -304,3 +304,52 @@ func TestCopyOfARunningMachine(t *testing.T) {
 		t.Errorf("going on from file %d: %v, want a refusal", old.TXID, err)
 	}
 }
+
+// testCollect ages a replica by a clock that comes from behind, since an S3 server lists
+// files with its own time.
+func testCollect(t *testing.T, p *place) {
+	n := openNode(t, t.TempDir())
+	now := time.Now().Add(-9 * day)
+	policy := Retention{Fine: 2 * time.Hour, Medium: 2 * time.Hour, Daily: 3, Weekly: -1, Monthly: -1}
+	r := New(n.db, n.blobs, p.client(), Options{SpoolDir: t.TempDir(), Clock: func() time.Time { return now }, Retention: policy})
+	if err := r.Open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	digests := map[uint64][32]byte{}
+	for i := range 36 {
+		n.upload(fmt.Sprint("file ", i))
+		now = now.Add(6 * time.Hour)
+		pos := mustSync(t, r)
+		if i%4 == 3 {
+			if err := r.Snapshot(ctx); err != nil {
+				t.Fatal(err)
+			}
+			digests[uint64(pos.TXID)] = n.digest()
+		}
+	}
+	got, err := r.Collect(ctx)
+	if err != nil || got.Files < 30 || got.Refused != 0 {
+		t.Fatalf("collecting: %+v, %v", got, err)
+	}
+	inv, err := p.c.Inventory(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := inv.Generations[0].Snapshots
+	if len(kept) != 3 {
+		t.Errorf("%d snapshots are left, want those of 3 days", len(kept))
+	}
+	for _, s := range kept {
+		if restored, _ := p.restore(Target{TXID: s.Max}); restored.digest() != digests[s.Max] {
+			t.Errorf("the restore of the snapshot at file %d differs", s.Max)
+		}
+	}
+	if rep, err := p.c.Verify(ctx, VerifyOptions{Full: true, Retention: policy}); err != nil || len(rep.Findings) > 0 {
+		t.Errorf("verifying what is left: %+v, %v", rep, err)
+	}
+	n.sell("afterwards")
+	mustSync(t, r)
+	if restored, _ := p.restore(Target{}); restored.digest() != n.digest() {
+		t.Error("the restore of everything differs")
+	}
+}

@@ -89,6 +89,17 @@
 // snapshot also those that files since the snapshot before have named, so that the moments
 // between can be restored with all their blobs.
 //
+// # Retention
+//
+// The owner of the newest generation deletes from time to time what Options.Retention no
+// longer asks for; Retention.Expired is the rule. A file goes only for something that the
+// listing does show, an old enough snapshot behind it or a coarser file over it, since what
+// a listing lacks proves nothing. Then segments and blobs go that nothing names which is
+// left: not before they are old, and in the second sweep that finds them so. The newest
+// file of level 0 of each generation always stays, since the fence rests on it; and a node
+// that stood still for long looks for its own last file before it writes the next, since
+// the one that it would meet may have been deleted.
+//
 // # Fence
 //
 // A node that starts on a directory restored from a replica seals the newest generation:

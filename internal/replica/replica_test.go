@@ -223,6 +223,7 @@ func TestReplica(t *testing.T) {
 		{"a missing or damaged blob is named", testBlobDamage},
 		{"a change log that was cut is bridged", testLogCut},
 		{"an idle node ships nothing", testIdle},
+		{"what is no longer kept is deleted and the rest restored", testCollect},
 		{"different histories are never mixed", testForeignSource},
 		{"a replica that is gone is done without", testEmptySource},
 		{"what neither of two replicas has whole is restored from both", testJoin},
