@@ -1,9 +1,6 @@
 package replica
 
-import (
-	"io"
-	"sync"
-)
+import "sync"
 
 // meter counts the bytes of a restore for its progress. Its methods may be called from
 // any goroutine.
@@ -50,20 +47,3 @@ func (m *meter) tell() {
 		m.show(m.done, max(m.total, m.done))
 	}
 }
-
-// metered counts what is read through it.
-type metered struct {
-	r io.Reader
-	m *meter
-	n int64
-}
-
-func (r *metered) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.n += int64(n)
-	r.m.advance(int64(n))
-	return n, err
-}
-
-// undo takes back what was counted, when it has to be read again.
-func (r *metered) undo() { r.m.advance(-r.n) }

@@ -99,6 +99,9 @@ func (w *workplace) path(names ...string) string {
 
 // clear removes what can't be used again, and makes room to begin.
 func (w *workplace) clear() error {
+	if err := os.RemoveAll(w.path(attachedFile)); err != nil {
+		return fmt.Errorf("replica: clearing %s: %w", w.dir, err)
+	}
 	for _, name := range []string{storeDir, tmpDir} {
 		if err := os.RemoveAll(w.path(name)); err != nil {
 			return fmt.Errorf("replica: clearing %s: %w", w.dir, err)
