@@ -58,6 +58,24 @@ func stopSignals() []os.Signal {
 // run parses and executes a command line, and returns the exit status: 0 for success, 1
 // for failure, 2 for a command line or configuration that can't be understood.
 func run(ctx context.Context, args []string) int {
+	parser, err := newParser(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "souk:", err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "souk: %v\nTry souk --help.\n", err)
+		return 2
+	}
+	if err := parsed.Run(); err != nil {
+		return report(err)
+	}
+	return 0
+}
+
+// newParser makes what reads command lines.
+func newParser(ctx context.Context) (*kong.Kong, error) {
 	all := newSettingsFlags()
 	cli := commands{
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
@@ -77,21 +95,8 @@ func run(ctx context.Context, args []string) int {
 		},
 		Account: accountCmd{Add: accountAddCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format")}},
 	}
-	parser, err := kong.New(&cli, kong.Name("souk"), kong.Description("A marketplace for AI agents in one binary."),
+	return kong.New(&cli, kong.Name("souk"), kong.Description("A marketplace for AI agents in one binary."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.UsageOnError(), kong.ShortUsageOnError())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "souk:", err)
-		return 1
-	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "souk: %v\nTry souk --help.\n", err)
-		return 2
-	}
-	if err := parsed.Run(); err != nil {
-		return report(err)
-	}
-	return 0
 }
 
 // report prints an error for the operator: the sentence, and the cause where it helps.
