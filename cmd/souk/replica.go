@@ -10,6 +10,7 @@ import (
 type replicaCmd struct {
 	Status   replicaStatusCmd   `cmd:"" help:"Show how each replica is: its lag, its last error, what it holds; closed or running."`
 	List     replicaListCmd     `cmd:"" help:"List the moments that can be restored."`
+	Verify   replicaVerifyCmd   `cmd:"" help:"Look for damaged, missing and forged files; exit status 1 when there are any."`
 	Keygen   replicaKeygenCmd   `cmd:"" help:"Make the keys of an encrypted replica, and show the recovery key once."`
 	CheckKey replicaCheckKeyCmd `cmd:"" help:"Verify a recovery key that is typed back, against the server's and against a replica."`
 }
@@ -17,6 +18,7 @@ type replicaCmd struct {
 func newReplicaCmd() replicaCmd {
 	return replicaCmd{
 		Status: replicaStatusCmd{settingsFlags: replicaFlags()}, List: replicaListCmd{settingsFlags: replicaFlags()},
+		Verify:   replicaVerifyCmd{settingsFlags: replicaFlags()},
 		CheckKey: replicaCheckKeyCmd{settingsFlags: replicaFlags()},
 	}
 }
@@ -37,4 +39,18 @@ func openReplica(r ReplicaConfig, log *slog.Logger) (*replica.Client, error) {
 // replicaFlags are the settings that matter to commands about replicas.
 func replicaFlags() settingsFlags {
 	return newSettingsFlags("data", "log-level", "log-format", "cache-size", "min-free", "replica", "replica-key-file")
+}
+
+// retention is the policy that a replica is kept by.
+func (r ReplicaConfig) retention() replica.Retention {
+	none := func(n int) int {
+		if n == 0 {
+			return -1
+		}
+		return n
+	}
+	return replica.Retention{
+		Fine: r.Keep.Fine, Medium: r.Keep.Medium, Grace: r.Keep.Grace,
+		Daily: none(r.Keep.Daily), Weekly: none(r.Keep.Weekly), Monthly: none(r.Keep.Monthly),
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/replica"
 )
 
 // print writes a replica's status for people, in 80 columns but for addresses.
@@ -17,32 +18,65 @@ func (s *replicaStatus) print(w io.Writer, now time.Time) error {
 		fmt.Fprintf(&b, "  %-11s %s\n", name, hang(fmt.Sprintf(format, args...), 14))
 	}
 	line("State", "%s", s.stateText())
-	line("Position", "commit %d, in file %d of generation %d", s.Position.LSN, s.Position.TXID, s.Position.Generation)
-	if !s.Position.Time.IsZero() {
-		line("Last file", "%s, %s ago", clock(s.Position.Time), span(now.Sub(s.Position.Time)))
+	if p := s.Position; p != nil {
+		line("Position", "commit %d, in file %d of generation %d, cut %s (%s ago)", p.LSN, p.TXID, p.Generation, clock(p.Time), span(now.Sub(p.Time)))
+	} else {
+		line("Position", "unknown: it hasn't been opened, or nothing has been shipped yet")
 	}
-	line("Lag", "%s, %s", count(int(s.LagCommits), "commit", "commits"), span(time.Duration(s.LagSeconds*float64(time.Second))))
-	if s.LastError != "" {
-		line("Last error", "%s", plain(s.LastError))
+	line("Lag", "%s, %s", count(int(s.LagCommits), "commit", "commits"), span(inSeconds(s.LagSeconds)))
+	if s.LastError != "" && s.LastError != s.Fenced {
+		line("Last error", "%s%s", errorAge(s.LastErrorAt, now), plain(s.LastError))
+	}
+	if s.Sync != "" {
+		line("Sync", "%s", s.Sync)
 	}
 	line("Encrypted", "%s", s.keyText())
+	if c := s.Capabilities; c != nil && !c.CreateIfAbsent {
+		line("Fence", "none: the place can't create only where nothing is, so nobody may take over, and one server at most may write to it")
+	}
 	line("Requests", "%d put, %d get, %d list, %d delete; %s sent, %s received", s.Requests.Put, s.Requests.Get, s.Requests.List, s.Requests.Delete,
 		amount(int64(s.Requests.BytesOut)), amount(int64(s.Requests.BytesIn)))
 	line("Drill", "%s", s.drillText())
 	if s.SurveyError != "" {
 		line("Content", "it can't be looked through: %s", plain(s.SurveyError))
 	}
-	if s.Held != nil {
-		s.Held.print(&b)
+	if r := s.Restorable; r != nil {
+		line("Restorable", "%s", restorableText(r))
 	}
+	if f := s.Forecast; f != nil {
+		line("Forecast", "%s stored in a month; each month %d put, %d get, %d list, %d delete, %s sent, if it goes on as in the last %s before the newest file",
+			amount(f.BytesStored), f.RequestsPerMonth.Put, f.RequestsPerMonth.Get, f.RequestsPerMonth.List, f.RequestsPerMonth.Delete,
+			amount(f.BytesOutPerMonth), span(time.Duration(f.Assumptions.Hours*float64(time.Hour))))
+	}
+	s.printContent(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+func errorAge(at *time.Time, now time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return span(now.Sub(*at)) + " ago: "
+}
+
+func restorableText(r *replica.Restorable) string {
+	text := fmt.Sprintf("from %s to %s", clock(r.From), clock(r.To))
+	if !r.MediumFrom.IsZero() {
+		text += fmt.Sprintf(", every 5 minutes from %s", clock(r.MediumFrom))
+	}
+	if !r.FineFrom.IsZero() {
+		text += fmt.Sprintf(", every second from %s", clock(r.FineFrom))
+	}
+	return text
+}
+
 func (s *replicaStatus) stateText() string {
 	switch {
-	case s.Fenced:
-		return "fenced: another server has taken over, and this one doesn't write to it any more"
+	case s.Fenced != "":
+		return "fenced: " + plain(s.Fenced)
 	case s.State == market.ReplicaBroken:
 		return "broken"
 	case !s.Shipping && s.LagCommits > 0:
@@ -57,7 +91,7 @@ func (s *replicaStatus) keyText() string {
 	switch {
 	case s.Encrypted == "":
 		return "no"
-	case s.ReadsItself:
+	case s.CanRead:
 		return "with key " + s.Encrypted
 	}
 	return "with key " + s.Encrypted + ", of which this server has the server key only"
@@ -68,7 +102,7 @@ func (s *replicaStatus) drillText() string {
 	if d := s.LastDrill; d != nil {
 		text = fmt.Sprintf("%s on %s", d.State, clock(d.Started))
 		if d.State == market.DrillPassed {
-			text += fmt.Sprintf(" (RPO %s, RTO %s)", span(time.Duration(d.RPO*float64(time.Second))), span(time.Duration(d.RTO*float64(time.Second))))
+			text += fmt.Sprintf(" (RPO %s, RTO %s)", span(inSeconds(d.RPO)), span(inSeconds(d.RTO)))
 		}
 	}
 	if !s.NextDrill.IsZero() {
@@ -77,21 +111,41 @@ func (s *replicaStatus) drillText() string {
 	return text
 }
 
-// print writes what a replica holds as a table.
-func (h *holding) print(b *strings.Builder) {
+// printContent writes what the replica holds as a table.
+func (s *replicaStatus) printContent(b *strings.Builder) {
+	if s.Listed == nil {
+		return
+	}
 	const row = "  %-14s %8s  %10s  %-19s  %s\n"
 	fmt.Fprintf(b, "\n"+row, "CONTENT", "FILES", "SIZE", "FROM (UTC)", "TO (UTC)")
-	for _, l := range append(h.Levels, h.Segments, h.Blobs) {
+	all := s.Segments.Bytes + s.Blobs.Bytes
+	for _, l := range append(s.Levels, s.snapshotLevel()) {
+		all += l.Bytes
 		from, to := "-", "-"
 		if l.Files > 0 {
 			from, to = minute(l.Oldest), minute(l.Newest)
 		}
 		fmt.Fprintf(b, row, l.Name, fmt.Sprint(l.Files), amount(l.Bytes), from, to)
 	}
-	fmt.Fprintf(b, "  %-14s %8s  %10s\n", "all", "", amount(h.Bytes))
-	if !h.From.IsZero() {
-		fmt.Fprintf(b, "\n  %-11s from %s to %s\n", "Restorable", clock(h.From), clock(h.To))
+	const short = "  %-14s %8s  %10s\n"
+	fmt.Fprintf(b, short, "their segments", fmt.Sprint(s.Segments.Count), amount(s.Segments.Bytes))
+	fmt.Fprintf(b, short, "files for sale", fmt.Sprint(s.Blobs.Count), amount(s.Blobs.Bytes))
+	fmt.Fprintf(b, short, "all", "", amount(all))
+}
+
+// snapshotLevel sums up the snapshots.
+func (s *replicaStatus) snapshotLevel() replica.LevelStatus {
+	l := replica.LevelStatus{Name: "snapshots", Files: len(s.Snapshots)}
+	for _, sn := range s.Snapshots {
+		l.Bytes += sn.Bytes
+		if l.Oldest.IsZero() || sn.Time.Before(l.Oldest) {
+			l.Oldest = sn.Time
+		}
+		if sn.Time.After(l.Newest) {
+			l.Newest = sn.Time
+		}
 	}
+	return l
 }
 
 // hang breaks a text into lines of at most 78 columns, of which all but the first are

@@ -10,7 +10,6 @@ import (
 
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/replica"
-	"github.com/souk-market/souk/store"
 )
 
 // statuses runs souk replica status --json.
@@ -41,17 +40,18 @@ func TestReplicaStatus(t *testing.T) {
 	server := open(t, data, flags...)
 	waitFor(t, "the first replica", func() bool {
 		all := statuses(t, "--quick", "--data", data)
-		return len(all) == 2 && all[0].LagCommits == 0 && all[0].Position.TXID > 0
+		return len(all) == 2 && all[0].LagCommits == 0 && all[0].Position != nil && all[0].Position.TXID > 0
 	})
 	all := statuses(t, "--data", data)
 	first, second := all[0], all[1]
 	if first.URL != urls[0] || first.State != market.ReplicaHealthy || !first.Shipping || first.Encrypted != pair.Fingerprint || first.LastError != "" {
 		t.Errorf("the first: %+v", first)
 	}
-	if h := first.Held; h == nil || h.Levels[0].Files == 0 || h.Bytes == 0 || h.From.IsZero() || h.To.Before(h.From) || first.Requests.Put == 0 || first.NextDrill.IsZero() {
-		t.Errorf("the first: %+v, %+v", first, first.Held)
+	if first.Listed == nil || len(first.Levels) == 0 || first.Levels[0].Files == 0 || first.Restorable == nil || first.Forecast == nil ||
+		first.Requests.Put == 0 || first.NextDrill.IsZero() || !first.CanRead {
+		t.Errorf("the first: %+v", first)
 	}
-	if second.URL != urls[1] || second.LastError == "" || second.LagCommits == 0 || second.SurveyError == "" && second.Held == nil {
+	if second.URL != urls[1] || second.LastError == "" || second.LagCommits == 0 || second.State == "" {
 		t.Errorf("the second, which can't be reached: %+v", second)
 	}
 	out := mustSouk(t, "replica", "status", "--data", data)
@@ -71,7 +71,7 @@ func TestReplicaStatus(t *testing.T) {
 // TestReplicaStatusOfAClosedDirectory: the replica itself is asked.
 func TestReplicaStatusOfAClosedDirectory(t *testing.T) {
 	data, url := replicated(t)
-	if all := statuses(t, "--data", data, "--replica", url); len(all) != 1 || all[0].State != market.ReplicaHealthy || all[0].Shipping || all[0].Held == nil {
+	if all := statuses(t, "--data", data, "--replica", url); len(all) != 1 || all[0].State != market.ReplicaHealthy || all[0].Shipping || all[0].Listed == nil {
 		t.Errorf("with everything in it: %+v", all)
 	}
 	mustSouk(t, "account", "add", "--email", "ada@example.com", "--data", data)
@@ -113,7 +113,7 @@ func TestTables(t *testing.T) {
 		}
 		return all
 	}
-	inv := &replica.Inventory{Segments: files(5000, 1, 4<<20), Blobs: files(100_000, 1, 50<<20)}
+	inv := &replica.Inventory{}
 	for g := range uint32(2) {
 		gen := replica.GenerationInventory{Manifest: replica.Manifest{Generation: g + 1, Parent: g, ForkTXID: uint64(g) * 12345, Node: market.NewNodeID(at), CreatedAt: at}}
 		gen.Levels[0], gen.Levels[3] = files(80_000, 1_000_000, 2000), files(800, 1, 1<<20)
@@ -122,11 +122,19 @@ func TestTables(t *testing.T) {
 	}
 	var b strings.Builder
 	s := replicaStatus{
-		URL: "s3://bucket/souk", State: market.ReplicaBroken, LagCommits: 123_456_789, LagSeconds: 86_400 * 3, Held: holdingIn(inv), Encrypted: "0123456789abcdef",
-		Position:  positionLine{Generation: 2, TXID: 1_234_567, LSN: store.LSN(987_654_321), Time: at},
-		LastError: "The replica s3://bucket/souk can't be reached: operation error S3: PutObject, exceeded maximum number of attempts, 8, https response error StatusCode: 503\nSlowDown",
-		Requests:  replica.Requests{Put: 2_690_000, Get: 1_000_000, List: 100_000, Delete: 10_000, BytesOut: 5 << 40, BytesIn: 1 << 30}, NextDrill: at,
-		LastDrill: &drillLine{State: market.DrillPassed, Started: at, RPO: 1.5, RTO: 700},
+		Status: replica.Status{
+			URL: "s3://bucket/souk", State: market.ReplicaBroken, LagCommits: 123_456_789, LagSeconds: 86_400 * 3, Encrypted: "0123456789abcdef",
+			Position:    &replica.StatusPosition{Generation: 2, TXID: 1_234_567, LSN: 987_654_321, Time: at},
+			LastError:   "The replica s3://bucket/souk can't be reached: operation error S3: PutObject, exceeded maximum number of attempts, 8, https response error StatusCode: 503\nSlowDown",
+			LastErrorAt: &at, Capabilities: &replica.Capabilities{}, Listed: &at,
+			Requests:  replica.Requests{Put: 2_690_000, Get: 1_000_000, List: 100_000, Delete: 10_000, BytesOut: 5 << 40, BytesIn: 1 << 30},
+			Levels:    []replica.LevelStatus{{Name: "seconds", Files: 160_000, Bytes: 320 << 20, Oldest: at, Newest: at.Add(time.Hour)}, {Level: 1, Name: "30 seconds"}},
+			Snapshots: []replica.SnapshotStatus{{TXID: 1, Time: at, Bytes: 1 << 20}, {TXID: 2, Time: at, Bytes: 1 << 20}},
+			Segments:  replica.ObjectsStatus{Count: 5000, Bytes: 20 << 30}, Blobs: replica.ObjectsStatus{Count: 100_000, Bytes: 5 << 40},
+			Restorable: &replica.Restorable{From: at, MediumFrom: at.Add(time.Hour), FineFrom: at.Add(2 * time.Hour), To: at.Add(3 * time.Hour)},
+			Forecast:   &replica.Forecast{BytesStored: 6 << 40, RequestsPerMonth: replica.RequestCounts{Put: 2_690_000, Get: 1, List: 2, Delete: 3}, Assumptions: replica.Assumptions{Hours: 24}},
+		},
+		NextDrill: at, LastDrill: &drillLine{State: market.DrillPassed, Started: at, RPO: 1.5, RTO: 700},
 	}
 	if err := s.print(&b, at.Add(time.Hour)); err != nil {
 		t.Fatal(err)
@@ -135,17 +143,50 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
+	flat := strings.Join(strings.Fields(text), " ")
 	for line := range strings.Lines(text) {
 		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 || strings.TrimRight(line, " \n") != strings.TrimRight(line, "\n") {
 			t.Errorf("%d columns: %q", n, line)
 		}
 	}
-	for _, want := range []string{"5.0 TB", "broken", "60 min ago", "goes on from generation 1 after its file 12345", "160000", "snapshots             2", "of which this server has the server", "SlowDown"} {
-		if !strings.Contains(text, want) {
+	for _, want := range []string{"5.0 TB", "broken", "60 min ago", "goes on from generation 1 after its file 12345", "160000", "snapshots 2 2.0 MB", "every second from", "6.0 TB stored", "nobody may take over", "of which this server has the server", "SlowDown"} {
+		if !strings.Contains(flat, want) {
 			t.Errorf("%q is missing in:\n%s", want, text)
 		}
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+}
+
+// TestReplicaVerify names the file that was damaged and the one that was taken away.
+func TestReplicaVerify(t *testing.T) {
+	_, url := replicated(t)
+	if out := mustSouk(t, "replica", "verify", "--full", "--from", url); !strings.Contains(out, "Nothing is damaged or missing") {
+		t.Error(out)
+	}
+	var files []string
+	filepath.WalkDir(strings.TrimPrefix(url, "file://"), func(path string, e os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".ltx") && strings.Contains(path, "gen") {
+			files = append(files, path)
+		}
+		return err
+	})
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 0xff
+	if err := os.WriteFile(files[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, status := souk(t, "replica", "verify", "--full", "--from", url)
+	if status != 1 || !strings.Contains(out, "damaged: "+files[0]) || !strings.Contains(errs, "1 object is damaged or missing") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+	var res verifyResult
+	out, _, status = souk(t, "replica", "verify", "--json", "--full", "--from", url)
+	if err := json.Unmarshal([]byte(out), &res); err != nil || status != 1 || res.OK || len(res.Findings) != 1 || res.Findings[0].Name != files[0] {
+		t.Errorf("status %d, %s (%v)", status, out, err)
 	}
 }

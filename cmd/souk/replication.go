@@ -49,7 +49,7 @@ func (h *house) replicaOptions(r ReplicaConfig) replica.Options {
 			Daily: r.Keep.Daily, Weekly: r.Keep.Weekly, Monthly: r.Keep.Monthly,
 		},
 		Interval: r.Interval, SnapshotEvery: r.SnapshotEvery, TakeOver: h.takeOver, DataDir: h.cfg.Data,
-		SpoolDir: filepath.Join(h.cfg.Data, "spool"), Logger: h.log,
+		SpoolDir: filepath.Join(h.cfg.Data, "spool"), Retention: r.retention(), Logger: h.log,
 	}
 }
 

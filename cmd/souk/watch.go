@@ -120,9 +120,26 @@ func (h *house) guard(ways http.Handler, m *monitor.Monitor, baseURL string) htt
 
 // replicaFigures are a replica's figures for the monitor.
 func replicaFigures(r *replica.Replicator) monitor.Replica {
+	st := r.Status()
 	commits, age := r.Lag()
-	err := r.Err()
-	return monitor.Replica{
-		LagCommits: commits, Lag: age, LSN: uint64(r.Position().LSN), Failing: err != nil, Fenced: errors.Is(err, replica.ErrFenced),
+	f := monitor.Replica{
+		LagCommits: commits, Lag: age, LSN: uint64(r.Position().LSN), Failing: r.Err() != nil, Fenced: st.Fenced != "",
+		Requests: map[string]uint64{"put": st.Requests.Put, "get": st.Requests.Get, "list": st.Requests.List, "delete": st.Requests.Delete},
+		Sent:     st.Requests.BytesOut, Received: st.Requests.BytesIn,
 	}
+	if st.LastShipped != nil {
+		f.LastSuccess = *st.LastShipped
+	}
+	for _, l := range st.Levels {
+		f.Levels = append(f.Levels, monitor.ReplicaLevel{Name: l.Name, Files: l.Files, Bytes: l.Bytes})
+	}
+	for _, s := range st.Snapshots {
+		if s.Time.After(f.Snapshot) {
+			f.Snapshot = s.Time
+		}
+	}
+	if st.Restorable != nil {
+		f.RestorableSince = st.Restorable.From
+	}
+	return f
 }

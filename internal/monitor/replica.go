@@ -15,7 +15,6 @@ type Replica struct {
 	LastSuccess time.Time     // when it last took something, or had nothing to take
 	Failing     bool          // the last attempt to ship failed
 	Fenced      bool          // another server has taken over
-	Unsynced    bool          // purchases can't wait for its acknowledgement, as they should
 
 	Requests        map[string]uint64 // sent since the start, by operation: put, get, list, delete
 	Sent, Received  uint64            // bytes since the start
@@ -33,9 +32,9 @@ type ReplicaLevel struct {
 
 // replicaFigures are the figures of one replica.
 type replicaFigures struct {
-	behind, age, lsn, success, failing, fenced, unsynced figure
-	requests, bytes                                      figure
-	files, stored, snapshot, restorable                  figure
+	behind, age, lsn, success, failing, fenced figure
+	requests, bytes                            figure
+	files, stored, snapshot, restorable        figure
 }
 
 func newReplicaFigures(name string) replicaFigures {
@@ -47,7 +46,6 @@ func newReplicaFigures(name string) replicaFigures {
 		success:    gaugeFor(on, "souk_replica_last_success_timestamp_seconds", "When the replica last took what was there to be shipped."),
 		failing:    gaugeFor(on, "souk_replica_failing", "1 when the last attempt to ship failed."),
 		fenced:     gaugeFor(on, "souk_replica_fenced", "1 when another server has taken over and this one doesn't write any more."),
-		unsynced:   gaugeFor(on, "souk_replica_sync_degraded", "1 when purchases should wait for a replica and can't wait for this one."),
 		requests:   counterFor(on, "souk_replica_requests_total", "Requests sent to the replica since the start.", "operation"),
 		bytes:      counterFor(on, "souk_replica_bytes_total", "Bytes exchanged with the replica since the start.", "direction"),
 		files:      gaugeFor(on, "souk_replica_level_files", "Files in the replica, when it was last looked through.", "level"),
@@ -62,7 +60,7 @@ func newReplicaFigures(name string) replicaFigures {
 func (m *Monitor) WatchReplica(name string, read func() Replica) {
 	f := newReplicaFigures(name)
 	m.watch(func(emit emitter) { f.emit(emit, read()) },
-		f.behind, f.age, f.lsn, f.success, f.failing, f.fenced, f.unsynced, f.requests, f.bytes, f.files, f.stored, f.snapshot, f.restorable)
+		f.behind, f.age, f.lsn, f.success, f.failing, f.fenced, f.requests, f.bytes, f.files, f.stored, f.snapshot, f.restorable)
 }
 
 func (f *replicaFigures) emit(emit emitter, r Replica) {
@@ -71,7 +69,6 @@ func (f *replicaFigures) emit(emit emitter, r Replica) {
 	emit(f.lsn, float64(r.LSN))
 	emit(f.failing, number(r.Failing))
 	emit(f.fenced, number(r.Fenced))
-	emit(f.unsynced, number(r.Unsynced))
 	for operation, n := range r.Requests {
 		emit(f.requests, float64(n), operation)
 	}

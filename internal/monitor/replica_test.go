@@ -29,17 +29,17 @@ func TestReplicaFigures(t *testing.T) {
 		`souk_replica_last_snapshot_timestamp_seconds{replica="1"} 1.6999964005e+09`,
 		`souk_replica_requests_total{operation="put",replica="1"} 9`, `souk_replica_bytes_total{direction="sent",replica="1"} 4096`,
 		`souk_replica_level_files{level="changes",replica="1"} 9`, `souk_replica_level_bytes{level="snapshots",replica="1"} 1.048576e+06`,
-		`souk_replica_failing{replica="1"} 0`, `souk_replica_lag_commits{replica="2"} 0`, `souk_replica_sync_degraded{replica="2"} 0`)
+		`souk_replica_failing{replica="1"} 0`, `souk_replica_lag_commits{replica="2"} 0`)
 	for _, absent := range []string{`last_success_timestamp_seconds{replica="2"}`, "souk_drill", `level_files{level="changes",replica="2"}`} {
 		if strings.Contains(figures, absent+" ") {
 			t.Errorf("a figure that nobody knows is there: %s", absent)
 		}
 	}
-	first.Failing, first.Fenced, first.Unsynced = true, true, true
+	first.Failing, first.Fenced = true, true
 	drills["1"] = Drill{Ended: at, Took: time.Minute, LastSuccess: at.Add(-time.Hour), RPO: 500 * time.Millisecond, RTO: 2 * time.Second}
 	drills["2"] = Drill{Ended: at, Passed: true}
 	expect(t, scrape(t, m),
-		`souk_replica_failing{replica="1"} 1`, `souk_replica_fenced{replica="1"} 1`, `souk_replica_sync_degraded{replica="1"} 1`,
+		`souk_replica_failing{replica="1"} 1`, `souk_replica_fenced{replica="1"} 1`,
 		`souk_drill_passed{replica="1"} 0`, `souk_drill_passed{replica="2"} 1`, `souk_drill_duration_seconds{replica="1"} 60`,
 		`souk_drill_rpo_seconds{replica="1"} 0.5`, `souk_drill_rto_seconds{replica="1"} 2`,
 		`souk_drill_last_timestamp_seconds{replica="1"} 1.7000000005e+09`,
