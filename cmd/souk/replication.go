@@ -44,10 +44,6 @@ func (h *house) replicators() (all []*replica.Replicator) {
 
 func (h *house) replicaOptions(r ReplicaConfig) replica.Options {
 	return replica.Options{
-		Retention: replica.Retention{
-			Fine: r.Keep.Fine, Medium: r.Keep.Medium, Grace: r.Keep.Grace,
-			Daily: r.Keep.Daily, Weekly: r.Keep.Weekly, Monthly: r.Keep.Monthly,
-		},
 		Interval: r.Interval, SnapshotEvery: r.SnapshotEvery, TakeOver: h.takeOver, DataDir: h.cfg.Data,
 		SpoolDir: filepath.Join(h.cfg.Data, "spool"), Retention: r.retention(), Logger: h.log,
 	}
