@@ -40,20 +40,3 @@ func openReplica(r ReplicaConfig, log *slog.Logger) (*replica.Client, error) {
 func replicaFlags() settingsFlags {
 	return newSettingsFlags("data", "log-level", "log-format", "cache-size", "min-free", "replica", "replica-key-file")
 }
-
-// retention is the policy that a replica is kept by. In a configuration 0 snapshots are none.
-func (r ReplicaConfig) retention() replica.Retention {
-	if r.Keep == (KeepConfig{}) { // of a configuration that wasn't loaded
-		return replica.Retention{}
-	}
-	none := func(n int) int {
-		if n == 0 {
-			return -1
-		}
-		return n
-	}
-	return replica.Retention{
-		Fine: r.Keep.Fine, Medium: r.Keep.Medium, Grace: r.Keep.Grace,
-		Daily: none(r.Keep.Daily), Weekly: none(r.Keep.Weekly), Monthly: none(r.Keep.Monthly),
-	}
-}

@@ -121,7 +121,7 @@ func (s *replicaStatus) ask(ctx context.Context, from drill.Source, h *house, su
 	if from.Replicator != nil && !survey {
 		return
 	}
-	policy := h.cfg.replicaFor(from.Client.String()).retention()
+	policy := h.cfg.replicaFor(from.Client.String()).Keep
 	found, err := from.Client.Survey(ctx, policy)
 	if err != nil {
 		s.SurveyError = replica.Words(err)

@@ -64,7 +64,7 @@ func (c *replicaVerifyCmd) verify(ctx context.Context, cfg Config, client *repli
 	bar, meter := newProgress(os.Stderr, 0), newTransfer()
 	defer bar.done()
 	return client.Verify(ctx, replica.VerifyOptions{
-		Full: c.Full, Retention: cfg.replicaFor(client.String()).retention(),
+		Full: c.Full, Retention: cfg.replicaFor(client.String()).Keep,
 		Progress: func(done, total int64) {
 			bar.total = total
 			bar.show(done, meter.note(done, total))

@@ -45,7 +45,7 @@ func (h *house) replicators() (all []*replica.Replicator) {
 func (h *house) replicaOptions(r ReplicaConfig) replica.Options {
 	return replica.Options{
 		Interval: r.Interval, SnapshotEvery: r.SnapshotEvery, TakeOver: h.takeOver, DataDir: h.cfg.Data,
-		SpoolDir: filepath.Join(h.cfg.Data, "spool"), Retention: r.retention(), Logger: h.log,
+		SpoolDir: filepath.Join(h.cfg.Data, "spool"), Retention: r.Keep, Logger: h.log,
 	}
 }
 
