@@ -63,6 +63,7 @@ type Follower struct {
 	verified bool      // the directory's last commit is known to be the end of a file
 	listed   time.Time // when the names were looked at last
 	avoid    map[fileRef]bool
+	streak   int // files that were there at once, one after the other
 
 	mu       sync.Mutex // guards everything below; held for moments
 	pos      Position
@@ -195,9 +196,14 @@ func (f *Follower) step(ctx context.Context) (news bool, err error) {
 		return false, nil
 	}
 	pos := f.Position()
+	if f.streak > fewFiles {
+		return f.chase(ctx, pos)
+	}
 	sealed, err := f.takeIn(ctx, changeRef(pos.Generation, pos.TXID+1))
+	f.streak++
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		f.streak = 0
 		f.markCurrent(began)
 		return false, nil
 	case err != nil:
@@ -210,6 +216,19 @@ func (f *Follower) step(ctx context.Context) (news bool, err error) {
 		return news, err
 	}
 	return true, nil
+}
+
+// fewFiles may follow one another before the follower looks how far behind it is.
+const fewFiles = 4
+
+// chase takes in the files up to what is the last one now, several at once.
+func (f *Follower) chase(ctx context.Context, pos Position) (news bool, err error) {
+	f.streak = 0
+	tip, err := f.tip(ctx, pos.Generation, pos.TXID+1)
+	if err != nil || tip == pos.TXID+1 {
+		return true, err // the next step sees what it is
+	}
+	return true, f.takeRun(ctx, pos.Generation, pos.TXID+1, tip)
 }
 
 // markCurrent notes that everything that the replica had at a time is here.

@@ -41,11 +41,12 @@ func (h heir) askToHoldBack(ctx context.Context, g uint32) {
 	h.log.Info("the old server still writes; asked it to hold back", "generation", g)
 }
 
-// courtesy is what a Replicator remembers of askings to hold back; it belongs to the
-// holder of the shipping token.
+// courtesy is what a Replicator remembers of askings to hold back, and of its clock; it
+// belongs to the holder of the shipping token.
 type courtesy struct {
-	looked time.Time
-	met    uint64 // the nonce of the asking that was met last
+	looked   time.Time
+	met      uint64 // the nonce of the asking that was met last
+	toldSkew bool   // that the clock is wrong
 }
 
 // giveWay holds the next file back if somebody asks for it, until a tombstone is there

@@ -62,6 +62,7 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 	}
 	r.opts.Logger.Debug("shipped a file", "txid", f.TXID, "commits", f.LSNMax-pos.LSN, "bytes", size, "full", f.Full)
 	r.shipped(f, body, size)
+	r.tellSkew()
 	return nil
 }
 

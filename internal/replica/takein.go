@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/superfly/ltx"
@@ -20,17 +21,78 @@ import (
 	"github.com/souk-market/souk/store"
 )
 
-// takeIn brings one file into the standby: first the blobs that it names, then its
-// records, all or none of them. A tombstone changes nothing and is returned. The error is
-// fs.ErrNotExist when there is no such file. The holder of the follower's token calls it.
-func (f *Follower) takeIn(ctx context.Context, ref fileRef) (*seal, error) {
+// spooled is a file that has been downloaded.
+type spooled struct {
+	ref  fileRef
+	cf   *changeFile
+	path string
+}
+
+// fetch downloads a file. The caller discards it. The error is fs.ErrNotExist when there
+// is no such file.
+func (f *Follower) fetch(ctx context.Context, ref fileRef) (spooled, error) {
 	path := filepath.Join(cmp.Or(f.opts.SpoolDir, os.TempDir()), fmt.Sprintf("souk-follow-%016x", rand.Uint64()))
-	defer os.Remove(path) // there only if there was a file
 	cf, err := f.client.fetch(ctx, ref, path)
+	if err != nil {
+		os.Remove(path) // there only if a file was
+		return spooled{}, err
+	}
+	return spooled{ref, cf, path}, nil
+}
+
+func (s spooled) discard() {
+	if s.cf != nil {
+		s.cf.close()
+		os.Remove(s.path)
+	}
+}
+
+// takeIn fetches and enters one file. The error is fs.ErrNotExist when there is no such
+// file. The holder of the follower's token calls it.
+func (f *Follower) takeIn(ctx context.Context, ref fileRef) (*seal, error) {
+	got, err := f.fetch(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	defer cf.close()
+	defer got.discard()
+	return f.enterFile(ctx, got)
+}
+
+// fetchRun is how many files are fetched at once by a follower that is behind.
+const fetchRun = 16
+
+// takeRun enters the change files from next to tip, fetched several at once. It ends early
+// and without an error where one can't be fetched: the caller tries that one by itself.
+func (f *Follower) takeRun(ctx context.Context, g uint32, next, tip ltx.TXID) error {
+	for next <= tip {
+		files := make([]spooled, min(fetchRun, tip-next+1))
+		var group sync.WaitGroup
+		for i := range files {
+			group.Go(func() { files[i], _ = f.fetch(ctx, changeRef(g, next+ltx.TXID(i))) })
+		}
+		group.Wait()
+		done := false
+		var err error
+		for _, got := range files {
+			var sealed *seal
+			if !done && got.cf != nil {
+				sealed, err = f.enterFile(ctx, got)
+			}
+			done = done || got.cf == nil || sealed != nil || err != nil
+			got.discard()
+		}
+		if done {
+			return err
+		}
+		next += ltx.TXID(len(files))
+	}
+	return nil
+}
+
+// enterFile brings one file into the standby: first the blobs that it names, then its
+// records, all or none of them. A tombstone changes nothing and is returned.
+func (f *Follower) enterFile(ctx context.Context, got spooled) (*seal, error) {
+	ref, cf, path := got.ref, got.cf, got.path
 	if err := f.client.expect(ref, &cf.footer); err != nil {
 		return nil, err
 	}
@@ -50,7 +112,7 @@ func (f *Follower) takeIn(ctx context.Context, ref fileRef) (*seal, error) {
 	if err := f.takeBlobs(ctx, cf); err != nil {
 		return nil, err
 	}
-	err = f.db.Replay(ctx, store.Replay{
+	err := f.db.Replay(ctx, store.Replay{
 		Min: cf.LSNMin, Max: cf.LSNMax, Prev: cf.PrevChain, Chain: cf.Chain,
 		Time: time.UnixMilli(cf.Committed).UTC(), Full: cf.Full || cf.Snapshot,
 	}, func(set store.SetFunc) error { return f.fill(ctx, cf, path+"-segment", set) })
@@ -278,14 +340,24 @@ func (f *Follower) catchUpIn(ctx context.Context, s span) error {
 		return err
 	}
 	f.note(ctx, merged, snapshots)
+	tip := s.upTo // 0 while it isn't known: merged files come first
 	for {
 		next := f.Position().TXID + 1
-		if s.upTo != 0 && next > s.upTo {
+		if tip != 0 && next > tip {
 			return nil
 		}
 		ref, found := furthest(merged, next)
 		if !found {
 			ref = changeRef(s.Generation, next)
+			if tip == 0 {
+				if tip, err = f.tip(ctx, s.Generation, next); err == nil {
+					err = f.takeRun(ctx, s.Generation, next, tip)
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		sealed, err := f.takeIn(ctx, ref)
 		switch {
@@ -300,10 +372,25 @@ func (f *Follower) catchUpIn(ctx context.Context, s span) error {
 			if done, err := f.bridge(ctx, s, next, merged, snapshots); done || err != nil {
 				return err
 			}
+			tip = s.upTo
 		default:
 			return err
 		}
 	}
+}
+
+// tip is the number of a generation's last file as it is now, next when that isn't there.
+// Going on for as long as there are files might never end behind a fast primary.
+func (f *Follower) tip(ctx context.Context, g uint32, next ltx.TXID) (ltx.TXID, error) {
+	_, err := f.client.footerOf(ctx, changeRef(g, next))
+	if errors.Is(err, fs.ErrNotExist) {
+		return next, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	end, err := f.client.endAfter(ctx, g, next)
+	return max(end.TXID, next), err
 }
 
 // furthest picks, of the files that have a number in them, the one that reaches furthest.

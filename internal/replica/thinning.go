@@ -65,7 +65,9 @@ func (t *thinning) thin() {
 	var kept [levelCount][]Object
 	for level := range slices.Backward(t.gen.Levels[:]) { // those that cover others first
 		for i, f := range t.gen.Levels[level] {
-			fence := level == levelChanges && i == len(t.gen.Levels[level])-1
+			// The owner of an ended generation may have been cut off for long, and then tries
+			// the tombstone's number or, if it has missed an answer, the one before.
+			fence := level == levelChanges && i >= len(t.gen.Levels[level])-2
 			if !fence && (t.useless(f) || t.covered(level, f, &kept)) {
 				t.expired = append(t.expired, t.gen.ref(level, f))
 			} else {
