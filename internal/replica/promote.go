@@ -76,10 +76,13 @@ func (h heir) seal(ctx context.Context, m Manifest) (ending, error) {
 	}
 	if err != nil && ctx.Err() != nil && outer.Err() == nil {
 		return ending{}, market.Errorf(market.Unavailable, "The replica %s could not be sealed within %s. If its server (node %s) still runs, stop it, and try again.",
-			h.client, sealTimeout, m.Node).Because(err)
+			h.client, sealTimeout, m.Node).Because(errors.Join(errNotSealed, err))
 	}
 	return end, err
 }
+
+// errNotSealed: the old primary was faster for all of sealTimeout, or the storage slower.
+var errNotSealed = errors.New("replica: not sealed in time")
 
 // pause waits, and reports whether ctx is still going.
 func pause(ctx context.Context, d time.Duration) bool {
@@ -148,7 +151,7 @@ func (f *Follower) Promote(ctx context.Context) (Position, error) {
 	_, err := f.work(ctx, func(ctx context.Context) (bool, error) {
 		for {
 			pos, err := f.promote(ctx, followed)
-			if err == nil || final(err) || market.Is(err, market.Unavailable) || !pause(ctx, firstBackoff) {
+			if err == nil || final(err) || errors.Is(err, errNotSealed) || !pause(ctx, firstBackoff) {
 				opened = pos
 				return true, err
 			}
