@@ -77,6 +77,11 @@ func (db *DB) acknowledged(ctx context.Context, lsn LSN) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)
 	}
+	return pendingError(fmt.Errorf("%w: commit %d: %w", ErrNotConfirmed, lsn, err))
+}
+
+// pendingError is for a person whose commit is on this machine's disk, and may yet be lost.
+func pendingError(why error) error {
 	return market.Errorf(market.Unavailable, "This is recorded and not confirmed yet: it is pending. Please look again in a moment before you repeat anything.").
-		Because(fmt.Errorf("%w: commit %d: %w", ErrNotConfirmed, lsn, err))
+		Because(why)
 }

@@ -140,12 +140,15 @@ func FailJob(tx *Tx, j *Job, cause string, maxAttempts int) error {
 
 // ReleaseJob puts a job back that was broken off for no fault of its own: it is due at
 // once, and the attempt doesn't count.
-func ReleaseJob(tx *Tx, j *Job) error {
+func ReleaseJob(tx *Tx, j *Job) error { return PostponeJob(tx, j, 0) }
+
+// PostponeJob is ReleaseJob for a job that is not to be run again before some time is over.
+func PostponeJob(tx *Tx, j *Job, by time.Duration) error {
 	now, err := heldJob(tx, j)
 	if err != nil {
 		return err
 	}
-	now.State, now.Due = JobQueued, tx.Now()
+	now.State, now.Due = JobQueued, tx.Now().Add(by)
 	now.Attempts--
 	return jobs.Put(tx, &now)
 }

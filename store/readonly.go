@@ -74,7 +74,7 @@ func (db *DB) stopWaiting() {
 // writing has been stopped meanwhile.
 func (db *DB) confirmed(lsn LSN) error {
 	if reason := db.ReadOnly(); reason != nil {
-		return fmt.Errorf("%w: commit %d: %w", ErrUnknownOutcome, lsn, reason)
+		return pendingError(fmt.Errorf("%w: commit %d: %w", ErrUnknownOutcome, lsn, reason))
 	}
 	return nil
 }

@@ -80,6 +80,7 @@ func TestReadOnlyWhileSyncing(t *testing.T) {
 				if !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, errMoved) {
 					t.Errorf("the commit under way is answered with %v", err)
 				}
+				wantSentence(t, err, market.Unavailable, "pending")
 			})
 			synctest.Wait()
 			db.SetReadOnly(errMoved)

@@ -16,6 +16,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -219,6 +220,9 @@ func (r *Runner) claim(ctx context.Context) (time.Duration, error) {
 		claimed, err = store.ClaimJobs(tx, claims)
 		return err
 	})
+	if errors.Is(err, store.ErrNotConfirmed) { // what they act on may yet be lost
+		err = errors.Join(err, r.putBack(ctx, claimed))
+	}
 	if err != nil {
 		return maxWait, err
 	}
@@ -226,6 +230,22 @@ func (r *Runner) claim(ctx context.Context) (time.Duration, error) {
 		r.start(ctx, &claimed[i])
 	}
 	return 0, nil
+}
+
+// unconfirmedWait is how long jobs rest whose cause no replica has confirmed.
+const unconfirmedWait = 10 * time.Second
+
+// putBack gives up claims for a while, without the loss of an attempt.
+func (r *Runner) putBack(ctx context.Context, claimed []store.Job) error {
+	_, err := r.db.Update(context.WithoutCancel(ctx), r.tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) error {
+		for i := range claimed {
+			if err := store.PostponeJob(tx, &claimed[i], unconfirmedWait); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
 }
 
 // next returns in how long the first job of the claimed kinds is due; false when there

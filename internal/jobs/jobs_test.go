@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -421,6 +422,41 @@ func TestCrashAfterTheEffectRepeatsIt(t *testing.T) {
 		if _, err := b.db.Update(context.Background(), market.MainTenant, store.Op{}, func(tx *store.Tx) error { return store.FinishJob(tx, &claimed[0]) }); !market.Is(err, market.Conflict) {
 			b.Errorf("a late finish: %v", err)
 		}
+	})
+}
+
+// TestJobsWaitForTheReplica: while no replica confirms what jobs act on, none runs and none
+// loses an attempt.
+func TestJobsWaitForTheReplica(t *testing.T) {
+	test(t, func(b *bench) {
+		var away atomic.Bool
+		away.Store(true)
+		b.db.RequireAck(func(context.Context, store.LSN) error {
+			if away.Load() {
+				return errors.New("the bucket is away")
+			}
+			return nil
+		})
+		// Whether it is confirmed or not, it is there.
+		_, err := b.db.Update(context.Background(), market.MainTenant, store.Op{}, func(tx *store.Tx) error {
+			return errors.Join(store.Orders.Insert(tx, &market.Order{ID: "ord_1", Checkout: "chk_1"}), store.Enqueue(tx, "mail", "x"))
+		})
+		if !errors.Is(err, store.ErrNotConfirmed) {
+			b.Errorf("the order: %v", err)
+		}
+		var ran record
+		h := ran.handler(nil)
+		h.MaxAttempts = 3
+		defer b.run(map[string]jobs.Handler{"mail": h})()
+		time.Sleep(time.Hour)
+		b.want(1, 0, 0)
+		away.Store(false)
+		time.Sleep(time.Hour)
+		b.want(0, 0, 0)
+		if all := ran.all(); len(all) != 1 || all[0].attempt != 1 {
+			b.Errorf("it ran %+v, want once, as the first attempt", all)
+		}
+		b.update(func(tx *store.Tx) error { return store.Orders.Delete(tx, "ord_1") }) // which no checkout names
 	})
 }
 
