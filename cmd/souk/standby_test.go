@@ -15,7 +15,10 @@ import (
 // everything that was bought; the first one comes back, and is refused.
 func TestStandby(t *testing.T) {
 	t.Run("file", func(t *testing.T) { failOver(t, "file://"+filepath.Join(t.TempDir(), "replica")) })
-	t.Run("s3", func(t *testing.T) { failOver(t, testenv.S3(t).URL("souk")) })
+	t.Run("s3, encrypted", func(t *testing.T) {
+		t.Setenv("SOUK_REPLICA_KEY", recoveryKey)
+		failOver(t, testenv.S3(t).URL("souk"))
+	})
 }
 
 func failOver(t *testing.T, replicaURL string) {
