@@ -84,7 +84,11 @@ func (t *drillTask) run(ctx context.Context, h *house, c *control.Console) error
 	}
 	failed := 0
 	for _, s := range sources {
+		meter := newTransfer()
 		d, err := runner.Do(ctx, drill.Request{Source: s, Progress: func(what string, done, total int64) {
+			if what == drill.Restoring {
+				what += " " + meter.note(done, total)
+			}
 			c.Show(control.Progress{Done: done, Total: total, Note: what})
 		}})
 		if err != nil {

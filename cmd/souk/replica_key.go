@@ -93,12 +93,12 @@ func (c *replicaKeygenCmd) print(w io.Writer, key *replica.Key) error {
 	b.WriteString(wrap("Write it down, twice, and keep it away from the server: on paper, or in a password manager that survives the loss of this machine. " +
 		"Without it nobody can restore anything. With it and the replica anybody can read everything."))
 	b.WriteByte('\n')
-	if c.ServerKeyFile != "" {
-		fmt.Fprintf(&b, "The server key is in %s. ", c.ServerKeyFile)
-	} else {
+	where := "The server key is in " + c.ServerKeyFile + ". "
+	if c.ServerKeyFile == "" {
+		where = ""
 		fmt.Fprintf(&b, "The server key is for the server that writes the replica:\n\n    %s\n\n", key.ServerKey())
 	}
-	b.WriteString(wrap("A server with the server key can write the replica and not read it: a thief of the server can't read its past. Drills, standby and restore need the recovery key. " +
+	b.WriteString(wrap(where + "A server with the server key can write the replica and not read it: a thief of the server can't read its past. Drills, standby and restore need the recovery key. " +
 		"Give the server one of the two, as replica-key-file in souk.toml. Both are secrets."))
 	fmt.Fprintf(&b, "\nFingerprint of both: %s\n\n", key.Fingerprint())
 	b.WriteString(wrap("Next: type the recovery key back from what you wrote down, with souk replica check-key. Then clear this terminal, with what can be scrolled back to. " +

@@ -117,6 +117,7 @@ func (h *house) addDrills(ctx context.Context, st *replicaStatus, s drill.Source
 func (s *replicaStatus) ask(ctx context.Context, from drill.Source, h *house, survey bool) {
 	if from.Replicator != nil {
 		s.Status = from.Replicator.Status()
+		s.Sync = h.syncText()
 	}
 	if from.Replicator != nil && !survey {
 		return
@@ -136,6 +137,22 @@ func (s *replicaStatus) ask(ctx context.Context, from drill.Source, h *house, su
 		s.Segments, s.Blobs, s.Restorable, s.Forecast = found.Segments, found.Blobs, found.Restorable, found.Forecast
 	}
 	s.Requests = from.Client.Requests()
+}
+
+// syncText says what purchases wait for, "" when for nothing.
+func (h *house) syncText() string {
+	if h.acks == nil {
+		return ""
+	}
+	then := "then they are refused"
+	if h.cfg.Sync.Continue {
+		then = "then they go on without"
+	}
+	text := fmt.Sprintf("purchases wait for any one replica, %s at most; %s", span(h.cfg.Sync.Timeout), then)
+	if err := h.acks.err(); err != nil {
+		text += ". None answers now: " + replica.Words(err)
+	}
+	return text
 }
 
 // closed is the state of a replica that nobody ships to, beside a closed database.

@@ -18,7 +18,7 @@ func (s *replicaStatus) print(w io.Writer, now time.Time) error {
 		fmt.Fprintf(&b, "  %-11s %s\n", name, hang(fmt.Sprintf(format, args...), 14))
 	}
 	line("State", "%s", s.stateText())
-	if p := s.Position; p != nil {
+	if p := s.Position; p != nil && p.TXID > 0 {
 		line("Position", "commit %d, in file %d of generation %d, cut %s (%s ago)", p.LSN, p.TXID, p.Generation, clock(p.Time), span(now.Sub(p.Time)))
 	} else {
 		line("Position", "unknown: it hasn't been opened, or nothing has been shipped yet")

@@ -220,7 +220,18 @@ func (c *restoreCmd) summary(res *restoreResult, target replica.Target) string {
 	}
 	const next = "Next: make sure that the old server is off, and run the line below. It seals the old server's part of the replica, so that it can't write there any more, " +
 		"and lets no mail leave before the payment provider has been asked about open payments."
-	return "\n" + wrap(b.String()) + "\n" + wrap(next) + "\n    souk serve --takeover --data " + shellWord(c.Data) + replicaArgs(c.From) + "\n"
+	return "\n" + wrap(b.String()) + "\n" + wrap(next) + "\n    souk serve --takeover --data " + shellWord(c.Data) + replicaArgs(c.From) + c.keyArgs() + "\n"
+}
+
+// keyArgs is the flag for the key of the replicas, "" without one.
+func (c *restoreCmd) keyArgs() string {
+	switch {
+	case len(c.KeyFile) == 1 && c.KeyFile[0] != "-":
+		return " --replica-key-file " + shellWord(c.KeyFile[0])
+	case len(c.KeyFile) > 0 || c.key != "":
+		return " --replica-key-file FILE"
+	}
+	return ""
 }
 
 // replicaArgs are the flags for a command line that goes on with these replicas.

@@ -91,7 +91,10 @@ func TestRestoreOfAnEncryptedReplica(t *testing.T) {
 		}
 	}
 	restored := filepath.Join(t.TempDir(), "restored")
-	mustSouk(t, "restore", "--from", url, "--key-file", keyFile(t, pair.RecoveryKey), "--data", restored)
+	name := keyFile(t, pair.RecoveryKey)
+	if out := mustSouk(t, "restore", "--from", url, "--key-file", name, "--data", restored); !strings.Contains(out, " --replica-key-file "+name+"\n") {
+		t.Errorf("the next command lacks the key:\n%s", out)
+	}
 	was, _ := check(t, data, "--digest")
 	if is, _ := check(t, restored, "--digest"); was.Digest != is.Digest || is.Digest == "" {
 		t.Errorf("the digests are %s and %s", was.Digest, is.Digest)

@@ -56,6 +56,9 @@ const (
 	checkCache  = 8 << 20         // bytes of cache for the restored database
 )
 
+// Restoring is what is being done, by a Request's Progress, whose unit then is bytes.
+const Restoring = "restoring"
+
 // Request is what somebody wants of a drill.
 type Request struct {
 	Source  Source
@@ -240,7 +243,7 @@ func (w *work) restore(ctx context.Context, target replica.Target) error {
 	}
 	rep, err := replica.Restore(ctx, []*replica.Client{w.Source.Client}, w.target(), target, replica.RestoreOptions{
 		Logger: w.log(), Clock: w.Clock,
-		Progress: func(done, total int64) { w.Progress("restoring", done, total) },
+		Progress: func(done, total int64) { w.Progress(Restoring, done, total) },
 	})
 	if err != nil {
 		return err
