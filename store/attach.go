@@ -9,10 +9,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/objstorage/remote"
 	"github.com/souk-market/souk/internal/market"
 )
 
@@ -30,8 +30,9 @@ const attachedLocator = "replica"
 // RemoteReader opens the tables of an attached directory by the names that they were
 // attached under. It is called from several goroutines.
 type RemoteReader interface {
-	// OpenObject opens a table. The error is fs.ErrNotExist when it is gone for good:
-	// what is in it is lost then, and reads of it fail.
+	// OpenObject opens a table. Whatever error it returns, reads of what is in the table
+	// answer Unavailable with its name, and it is asked again by the next. ctx ends when
+	// the database is closed.
 	OpenObject(ctx context.Context, name string) (RemoteObject, error)
 }
 
@@ -111,8 +112,22 @@ func (db *DB) AttachedBytes() int64 {
 		return 0
 	}
 	defer db.gate.leave()
-	_, size := db.engine.Metrics().RemoteTablesTotal()
-	return int64(size)
+	return attachedBytes(db.engine)
+}
+
+// attachedBytes looks at the tables in use. The engine's own figure of remote tables counts
+// those, too, that an iterator still holds after their download.
+func attachedBytes(engine *pebble.DB) (bytes int64) {
+	levels, err := engine.SSTables()
+	if err != nil {
+		return 1 // what can't be told isn't said to be here
+	}
+	for _, t := range slices.Concat(levels...) {
+		if t.BackingType == pebble.BackingTypeExternal {
+			bytes += int64(t.Size)
+		}
+	}
+	return bytes
 }
 
 // downloadPoll is how often the progress of a download is looked at.
@@ -126,6 +141,9 @@ func (db *DB) Download(ctx context.Context, progress func(left int64)) error {
 		return err
 	}
 	defer db.gate.leave()
+	if err := db.disk.refuse(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -149,8 +167,7 @@ func (db *DB) Download(ctx context.Context, progress func(left int64)) error {
 			return errStopping
 		case <-tick.C:
 			if progress != nil {
-				_, size := db.engine.Metrics().RemoteTablesTotal()
-				progress(int64(size))
+				progress(attachedBytes(db.engine))
 			}
 		}
 	}
@@ -179,48 +196,6 @@ func syncFolder(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// remoteTables is the remote.StorageFactory and remote.Storage that reads through a
-// RemoteReader. Nothing is ever written or deleted there.
-type remoteTables struct{ from RemoteReader }
-
-func (t remoteTables) CreateStorage(remote.Locator) (remote.Storage, error) { return t, nil }
-
-func (t remoteTables) ReadObject(ctx context.Context, name string) (remote.ObjectReader, int64, error) {
-	o, err := t.from.OpenObject(ctx, name)
-	if err != nil {
-		return nil, 0, err
-	}
-	return remoteTable{o}, o.Size(), nil
-}
-
-func (t remoteTables) Size(name string) (int64, error) {
-	o, err := t.from.OpenObject(context.Background(), name)
-	if err != nil {
-		return 0, err
-	}
-	return o.Size(), o.Close()
-}
-
-var errNotWritten = errors.New("store: attached tables are only read")
-
-func (remoteTables) CreateObject(string) (io.WriteCloser, error) { return nil, errNotWritten }
-func (remoteTables) List(_, _ string) ([]string, error)          { return nil, errNotWritten }
-func (remoteTables) Delete(string) error                         { return errNotWritten }
-func (remoteTables) IsNotExistError(err error) bool              { return errors.Is(err, fs.ErrNotExist) }
-func (remoteTables) Close() error                                { return nil }
-
-type remoteTable struct{ o RemoteObject }
-
-func (t remoteTable) ReadAt(_ context.Context, p []byte, off int64) error {
-	n, err := t.o.ReadAt(p, off)
-	if n == len(p) {
-		return nil
-	}
-	return err
-}
-
-func (t remoteTable) Close() error { return t.o.Close() }
-
 // newRestore opens an empty directory, as NewRestore.
 func newRestore(o Options) (*Restore, error) {
 	o.Logger, o.Clock, o.Fatal = slog.New(slog.DiscardHandler), time.Now, func(err error) { panic(err) }
@@ -228,15 +203,18 @@ func newRestore(o Options) (*Restore, error) {
 	if err != nil {
 		return nil, err
 	}
+	life, end := context.WithCancel(context.Background())
 	opts := engineOptions(o, lock)
+	attachOptions(opts, o, life)
 	opts.ErrorIfExists = true
 	engine, err := pebble.Open(path, opts)
 	if err != nil {
+		end()
 		lock.Close()
 		if errors.Is(err, pebble.ErrDBAlreadyExists) {
 			return nil, market.Errorf(market.Conflict, "There is already a database in %s. Restore into a new directory.", o.Dir)
 		}
 		return nil, openError(path, err)
 	}
-	return &Restore{engine, lock, o}, nil
+	return &Restore{engine, lock, o, end}, nil
 }

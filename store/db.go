@@ -54,6 +54,8 @@ type DB struct {
 	engine *pebble.DB
 	lock   *pebble.Lock
 	opts   Options
+	life   context.Context // ends when Close is called
+	end    context.CancelFunc
 	faults *Faults
 	disk   diskGuard
 	damage damage
@@ -146,7 +148,9 @@ func Open(o Options) (*DB, error) {
 	}
 	db.writer <- struct{}{}
 	db.writable.start()
+	db.life, db.end = context.WithCancel(context.Background())
 	if err := db.open(); err != nil {
+		db.end()
 		return nil, err
 	}
 	return db, nil
@@ -174,11 +178,9 @@ func (db *DB) open() (err error) {
 	if err := roomToOpen(db.engineFS(), dir); err != nil {
 		return err
 	}
-	opts := engineOptions(db.opts, lock)
-	opts.EventListener.DataCorruption = db.damage.noticed
-	engine, err := pebble.Open(dir, opts)
+	engine, err := db.openEngine(dir, lock)
 	if err != nil {
-		return openError(dir, err)
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -202,6 +204,26 @@ func (db *DB) open() (err error) {
 		err = openError(dir, err)
 	}
 	return err
+}
+
+// openEngine opens the engine in a directory.
+func (db *DB) openEngine(dir string, lock *pebble.Lock) (*pebble.DB, error) {
+	for o := db.opts; ; o.Remote = nil {
+		opts := engineOptions(o, lock)
+		attachOptions(opts, o, db.life)
+		opts.EventListener.DataCorruption = db.damage.noticed
+		engine, err := pebble.Open(dir, opts)
+		if err != nil {
+			return nil, openError(dir, err)
+		}
+		if o.Remote == nil || attachedBytes(engine) > 0 {
+			return engine, nil
+		}
+		// All has been downloaded: it is a directory like any other.
+		if err := engine.Close(); err != nil {
+			return nil, openError(dir, err)
+		}
+	}
 }
 
 // lockDir makes the directory, resolves its name, so that two spellings of it can't be
@@ -302,6 +324,7 @@ func (db *DB) readHead() error {
 // it from then on is answered with Unavailable. Snapshots are closed before.
 func (db *DB) Close() error {
 	db.stopWaiting()
+	db.end()
 	if !db.gate.shut() {
 		return nil
 	}

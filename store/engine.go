@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -63,10 +64,6 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 		Logger:                      engineLogger{o.Logger, o.Fatal},
 	}
 	opts.Experimental.ValidateOnIngest = true
-	if o.Remote != nil {
-		opts.Experimental.RemoteStorage = remoteTables{o.Remote}
-		opts.Experimental.ValidateOnIngest = false // it would read all that is attached, one table after the other
-	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
@@ -74,6 +71,19 @@ func engineOptions(o Options, lock *pebble.Lock) *pebble.Options {
 	opts.EnsureDefaults()
 	opts.WithFSDefaults()
 	return opts
+}
+
+// attachOptions has an engine read attached tables through Options.Remote. It must not
+// read all of them by itself: neither to verify what is taken in, nor for its statistics,
+// which it asks for again and again, thousands of times a second, while they can't be read.
+func attachOptions(opts *pebble.Options, o Options, life context.Context) {
+	if o.Remote == nil {
+		return
+	}
+	opts.Experimental.RemoteStorage = remoteTables{o.Remote, life}
+	opts.Experimental.ValidateOnIngest = false
+	opts.DisableTableStats = true
+	opts.MaxConcurrentDownloads = func() int { return 4 }
 }
 
 const memTable = 32 << 20 // bytes

@@ -23,6 +23,7 @@ type Restore struct {
 	engine *pebble.DB
 	lock   *pebble.Lock
 	opts   Options
+	end    context.CancelFunc // of reads from where tables are attached
 }
 
 // NewRestore opens an empty directory for Ingest. Nothing but Finish makes it a
@@ -59,6 +60,12 @@ func (r *Restore) finish(h Head) error {
 	if err := setMeta(b, Node{ID: market.NewNodeID(now), Created: now, Origin: &h.Origin, Fenced: true}, version); err != nil {
 		return err
 	}
+	// Open asks for the data's version: it must not have to read an attached table for it.
+	if h.LSN > 0 && version > 1 && r.opts.Remote != nil {
+		if err := b.Set(keyDataVersion, versionBytes(version), nil); err != nil {
+			return fmt.Errorf("store: writing the schema version: %w", err)
+		}
+	}
 	if h.LSN > 0 {
 		entry := appendLogEntry(nil, Ephemeral, h.Time, h.Chain, nil)
 		if err := b.Set(logKey(h.LSN), entry, nil); err != nil {
@@ -79,6 +86,7 @@ func (r *Restore) Close() error {
 	if r.engine == nil {
 		return nil
 	}
+	r.end()
 	err := errors.Join(r.engine.Close(), r.lock.Close())
 	r.engine = nil
 	if err != nil {
