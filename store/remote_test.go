@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -24,6 +23,7 @@ import (
 // testRemote holds tables in memory.
 type testRemote struct {
 	tables map[string][]byte
+	begun  chan struct{} // of calls while it is slow
 
 	mu   sync.Mutex
 	away error // of everything that is asked for
@@ -57,6 +57,7 @@ func (r *testRemote) ask(ctx context.Context, n int) error {
 	r.asks++
 	r.mu.Unlock()
 	if slow {
+		r.begun <- struct{}{}
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -136,7 +137,7 @@ func restoreAttached(t *testing.T, primary *DB, n int) (dir string, r *testRemot
 		SomeCommit(t, primary, rng)
 	}
 	tail := FileSince(t, primary, base.Max, false)
-	dir, r = filepath.Join(t.TempDir(), "store"), &testRemote{tables: map[string][]byte{}}
+	dir, r = filepath.Join(t.TempDir(), "store"), &testRemote{tables: map[string][]byte{}, begun: make(chan struct{}, 1000)}
 	restore, err := NewAttachedRestore(dir, r)
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +283,6 @@ func TestAttachedAndSlow(t *testing.T) {
 	remote.set(nil, true)
 	db := open(t, Options{Dir: dir, Remote: remote})
 	var reading sync.WaitGroup
-	asked := remote.asked()
 	reading.Go(func() {
 		if err := db.Download(t.Context(), nil); !market.Is(err, market.Unavailable) {
 			t.Errorf("downloading while it closes: %v", err)
@@ -301,9 +301,7 @@ func TestAttachedAndSlow(t *testing.T) {
 			t.Errorf("reading while it closes: %v", err)
 		}
 	})
-	for remote.asked() == asked {
-		time.Sleep(time.Millisecond)
-	}
+	<-remote.begun
 	if err := db.Close(); err != nil {
 		t.Error(err)
 	}
