@@ -204,10 +204,10 @@ func BenchmarkIdle(b *testing.B) {
 	if err := r.Wait(ctx, lsn); err != nil {
 		b.Fatal(err)
 	}
-	<-time.After(time.Minute / 2) // until the file is merged
+	pause(ctx, time.Minute/2) // until the file is merged
 	for b.Loop() {
 		before := line.Requests()
-		<-time.After(*idleTime)
+		pause(ctx, *idleTime)
 		after := line.Requests()
 		b.ReportMetric(float64(after.Put+after.Get+after.List+after.Delete-before.Put-before.Get-before.List-before.Delete), "requests")
 	}

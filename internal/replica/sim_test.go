@@ -131,10 +131,10 @@ func (s *sim) link(seed uint64) *simLink {
 func (s *sim) run(length time.Duration) {
 	end := time.Now().Add(length)
 	s.nodes[0].startPrimary()
-	time.Sleep(time.Minute)
+	pause(ctx, time.Minute)
 	s.nodes[1].restore()
 	for time.Now().Before(end) && !s.broken() {
-		time.Sleep(between(s.rng, time.Second, 90*time.Second))
+		pause(ctx, between(s.rng, time.Second, 90*time.Second))
 		s.happen()
 	}
 	if !s.broken() {
@@ -163,7 +163,7 @@ func (s *sim) happen() {
 	case 5:
 		if l := n.life; l != nil {
 			n.powerCut()
-			time.Sleep(between(s.rng, time.Second, time.Minute))
+			pause(ctx, between(s.rng, time.Second, time.Minute))
 			n.restart(l.follower != nil)
 		}
 	case 6, 7:
@@ -186,7 +186,7 @@ func (s *sim) failover(n, other *simNode) {
 		return
 	}
 	n.promote()
-	time.Sleep(between(s.rng, 0, 2*time.Minute))
+	pause(ctx, between(s.rng, 0, 2*time.Minute))
 	if n.life != nil && n.life.replicator != nil {
 		other.restore()
 	}
@@ -208,7 +208,7 @@ func (s *sim) settle() {
 		n.lossy = 0
 		n.disturb(func(l *simLink) { l.cut, l.lossy, l.until = false, 0, time.Time{} })
 	}
-	time.Sleep(2 * time.Minute)
+	pause(ctx, 2 * time.Minute)
 	for _, n := range s.nodes {
 		n.stop()
 	}
