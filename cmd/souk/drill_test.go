@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -97,5 +98,38 @@ func wantLines(t *testing.T, out string) {
 		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 && !strings.Contains(line, "://") {
 			t.Errorf("%d columns: %s", n, line)
 		}
+	}
+}
+
+// TestKilledDrill kills a server while it drills: the next start removes what the drill
+// has left, and its record says what happened.
+func TestKilledDrill(t *testing.T) {
+	data, url := filepath.Join(t.TempDir(), "data"), "file://"+t.TempDir()
+	stock(t, data, nil)
+	server := open(t, data, "--replica", url)
+	server.waitForReplica(t)
+	asked := exec.Command(binary(t), "drill", "--data", data)
+	if err := asked.Start(); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(data, "drill")
+	waitFor(t, "the drill's folder", func() bool {
+		_, err := os.Stat(left)
+		return err == nil
+	})
+	server.Kill()
+	if err := asked.Wait(); err == nil {
+		t.Skip("the drill was over before the kill")
+	}
+	open(t, data, "--replica", url)
+	waitFor(t, "the drill's folder to go", func() bool {
+		_, err := os.Stat(left)
+		return os.IsNotExist(err)
+	})
+	waitFor(t, "the record to end", func() bool {
+		return strings.Contains(mustSouk(t, "drill", "--history", "--data", data), "It was cut off")
+	})
+	if again := drillLines(t, mustSouk(t, "drill", "--json", "--data", data)); again[0].State != market.DrillPassed {
+		t.Errorf("the next drill: %+v", again)
 	}
 }
