@@ -2,7 +2,6 @@ package replica
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -98,14 +97,15 @@ func TestStatus(t *testing.T) {
 		if b, err := json.Marshal(s); err != nil || !strings.Contains(string(b), `"lagSeconds":0`) {
 			t.Errorf("as JSON: %s, %v", b, err)
 		}
-		r.outcome(market.Errorf(market.Conflict, "Taken over.").Because(ErrFenced))
-		if s := r.Status(); s.State != market.ReplicaBroken || s.Fenced != "Taken over." {
-			t.Errorf("fenced: %+v", s)
-		}
-		r.mu.Lock()
-		r.fenced = nil
-		r.mu.Unlock()
-		r.outcome(errors.New("stop")) // so that the loop ends as it should
-		r.outcome(nil)
 	})
+}
+
+func TestStatusOfFencedReplica(t *testing.T) {
+	p := &place{t: t, root: t.TempDir()}
+	p.url = "file://" + p.root
+	r := openNode(t, t.TempDir()).replicate(p.client())
+	r.outcome(market.Errorf(market.Conflict, "Taken over.").Because(ErrFenced))
+	if s := r.Status(); s.State != market.ReplicaBroken || s.Fenced != "Taken over." {
+		t.Errorf("fenced: %+v", s)
+	}
 }
