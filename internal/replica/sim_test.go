@@ -208,7 +208,7 @@ func (s *sim) settle() {
 		n.lossy = 0
 		n.disturb(func(l *simLink) { l.cut, l.lossy, l.until = false, 0, time.Time{} })
 	}
-	pause(ctx, 2 * time.Minute)
+	pause(ctx, 2*time.Minute)
 	for _, n := range s.nodes {
 		n.stop()
 	}

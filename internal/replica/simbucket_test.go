@@ -97,7 +97,7 @@ func (l *simLink) request(ctx context.Context, mayBeLate bool, do func() error) 
 	arriveLater := func(after time.Duration) {
 		if mayBeLate {
 			l.late.Go(func() {
-				pause(ctx, after)
+				pause(context.WithoutCancel(ctx), after)
 				do()
 			})
 		}
