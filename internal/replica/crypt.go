@@ -2,15 +2,10 @@ package replica
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 
@@ -309,108 +304,7 @@ func (d *decryptedAt) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// sealedSize is the number of bytes of an age file with a header of head bytes that
-// holds size bytes: a nonce, and a tag for each chunk (age-encryption.org/v1).
-func sealedSize(head int, size int64) int64 {
-	const nonce, chunk, tag = 16, 64 << 10, 16
-	chunks := max(1, (size+chunk-1)/chunk)
-	return int64(head) + nonce + size + chunks*tag
-}
-
-// sign completes a manifest for the replica's key.
-func (c *Client) sign(m Manifest) Manifest {
-	m.Format, m.Keyed, m.MAC = manifestFormat, "", ""
-	if c.key != nil {
-		m.Keyed = c.key.Fingerprint()
-		m.MAC = c.key.manifestMAC(m)
-	}
-	return m
-}
-
-// manifestMAC is over the manifest's JSON without the MAC. A field that is added to
-// manifests is covered by it, and needs a new manifestFormat.
-func (k *Key) manifestMAC(m Manifest) string {
-	m.MAC = ""
-	b, err := json.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("replica: encoding a manifest: %v", err)) // plain fields never fail
-	}
-	mac := k.sum("manifest", b)
-	return hex.EncodeToString(mac[:])
-}
-
-// verify refuses a manifest that doesn't go with the key given.
-func (c *Client) verify(m Manifest) error {
-	name := c.at.where(manifestKey(m.Generation))
-	switch {
-	case m.Keyed == "" && c.key == nil:
-		return nil
-	case m.Keyed == "":
-		return market.Errorf(market.Forbidden, "The replica %s is not encrypted, and a key is given for it. A replica is begun with a key or without: "+
-			"take the key away, or use an empty path for an encrypted one.", c).Because(fmt.Errorf("%w: %s has no key", ErrKey, name))
-	case c.key == nil:
-		return market.Errorf(market.Forbidden, "The replica %s is encrypted with key %.16s. Give that key.", c, m.Keyed).Because(ErrKey)
-	case c.key.Fingerprint() != m.Keyed:
-		return market.Errorf(market.Forbidden, "The replica %s is encrypted with key %.16s, and key %s is given. Give the right key, or use an empty path.",
-			c, m.Keyed, c.key.Fingerprint()).Because(ErrKey)
-	case !hmac.Equal([]byte(c.key.manifestMAC(m)), []byte(m.MAC)):
-		return &CorruptError{Name: name, Reason: "it doesn't have the MAC of the replica's key: it was changed"}
-	}
-	return nil
-}
-
 // cantRead is the refusal of a key that only seals.
 func cantRead(c *Client) error {
 	return market.Errorf(market.Forbidden, "The replica %s is encrypted, and the server key given can't read it. Give the recovery key.", c).Because(ErrKey)
-}
-
-// outgoing is a file in the form in which it is sent.
-type outgoing struct {
-	io.ReadSeeker
-	size int64
-	file *os.File // to close; nil when there is none
-}
-
-func (o *outgoing) discard() {
-	if o.file != nil {
-		o.file.Close()
-	}
-}
-
-// sealed is the form in which a file goes to the replica, of its plain form in body. It
-// is the same bytes however often it is read: age would make others of each attempt, and
-// a signed request needs its body twice.
-func (c *Client) sealed(f *footer, body io.ReadSeeker, size int64) (*outgoing, error) {
-	if c.key == nil {
-		return &outgoing{body, size, nil}, nil
-	}
-	plain, ok := body.(io.ReaderAt)
-	if !ok {
-		return nil, fmt.Errorf("replica: a %T can't be sealed", body)
-	}
-	if size <= smallFile {
-		var b bytes.Buffer
-		err := c.key.seal(&b, f, plain)
-		return &outgoing{bytes.NewReader(b.Bytes()), int64(b.Len()), nil}, err
-	}
-	dir := ""
-	if f, ok := body.(*os.File); ok {
-		dir = filepath.Dir(f.Name())
-	}
-	file, err := spoolFile(dir)
-	if err != nil {
-		return nil, err
-	}
-	err = c.key.seal(file, f, plain)
-	if err == nil {
-		size, err = sizeOf(file)
-	}
-	if err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("replica: sealing a file: %w", err)
-	}
-	return &outgoing{file, size, file}, nil
 }

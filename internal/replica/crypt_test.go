@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -277,6 +278,81 @@ func rewritten(t *testing.T, b []byte) []byte {
 		t.Fatal(err)
 	}
 	return append(append([]byte{}, b[:start]...), withTrailer(public)...)
+}
+
+// TestPartsOfLargeSealedFile: the footer and single tables of an encrypted file are read
+// where it is, without fetching the rest; with the server key its public part.
+func TestPartsOfLargeSealedFile(t *testing.T) {
+	p := keyed(t)
+	w, err := newFileWriter(t.TempDir(), p.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.discard()
+	noise := rand.New(rand.NewPCG(1, 2))
+	value := make([]byte, 60_000)
+	for i := range 100 {
+		for j := range value {
+			value[j] = byte(noise.Uint32())
+		}
+		if err := w.set([]byte{1, byte(i)}, value, false); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 9 {
+			if err := w.endTable(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f := &footer{Generation: 1, TXID: 9, MinTXID: 3, LSNMin: 5, LSNMax: 30, Node: "nod_1", Schema: store.SchemaVersion, Link: Link{7}, PrevLink: Link{6},
+		Blobs: [][32]byte{{1}, {2}}}
+	body, err := w.finish(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := sizeOf(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.c.putFile(ctx, 2, f, body, size); err != nil {
+		t.Fatal(err)
+	}
+	files, err := p.c.list(ctx, generationPath(1), 2)
+	if err != nil || len(files) != 1 {
+		t.Fatalf("listed %v, %v", files, err)
+	}
+	ref := fileRef{1, 2, 3, 9, files[0].Size}
+	server, err := ParseKey(p.key.ServerKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*Client{p.client(), p.with(server).client()} {
+		got, err := c.footerOf(ctx, ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.LSNMax != 30 || got.Link != f.Link || got.PrevLink != f.PrevLink || len(got.BlobNames) != 2 {
+			t.Errorf("the footer is %+v", got)
+		}
+		if reads := c.key.CanRead(); reads != (len(got.Tables) == 10) || reads != (len(got.Blobs) == 2) {
+			t.Errorf("reading is %v, and there are %d tables and %d blobs", reads, len(got.Tables), len(got.Blobs))
+		}
+		if n := c.Requests().BytesIn; n > uint64(ref.size)/10 {
+			t.Errorf("%d of %d bytes were fetched for the footer", n, ref.size)
+		}
+	}
+	c := p.client()
+	cf, err := openWith(c.key, "large", &rangeReader{ctx, c, ref}, ref.size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	if err := cf.read(7, func(key, _ []byte, _ bool) error { keys++; return nil }); err != nil || keys != 10 {
+		t.Errorf("table 8 has %d keys, %v; want 10", keys, err)
+	}
+	if n := c.Requests().BytesIn; n > uint64(ref.size)/4 {
+		t.Errorf("%d of %d bytes were fetched for a tenth of them", n, ref.size)
+	}
 }
 
 // TestFormat1 restores what was written before encryption, merging and segments, and goes

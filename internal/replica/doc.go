@@ -70,6 +70,28 @@
 // Blobs have the LTX header and then their bytes. They are copied before the change file
 // whose records name them.
 //
+// Format 1 has neither merged files nor segments, and its snapshots are one file with all
+// tables; it is read as ever.
+//
+// # Keys
+//
+// A replica is begun with a Key or without, and stays so: its manifests say with which.
+// With a key, change files, snapshots, segments and blobs are encrypted by age behind their
+// LTX headers, and blobs and segments are named by a keyed hash. crypt.go has the layout of
+// a file, of which the footer's public part stays readable: numbers, LSNs, times, node and
+// sizes are no secret.
+//
+// age doesn't say who wrote a file, so each carries an HMAC-SHA-256 by the key, over the
+// public part, that over the secret part, and so on down to each table's SHA-256. That of a
+// change file is its Link, and the next names it: what is forged, changed, left out, put
+// in, or from another history of the same key is noticed. What can't be noticed is that the
+// newest files are missing, or that the whole replica is an old copy; nothing in the
+// replica can tell that.
+//
+// The recovery key reads and writes. The server key, derived from it, only writes; a server
+// that has no more than it ships, restarts, and merges what it has copies of, and its thief
+// reads nothing, though he can forge.
+//
 // # Levels and snapshots
 //
 // The owner of the newest generation merges each window's files into one of the next

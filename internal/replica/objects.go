@@ -96,26 +96,6 @@ type bodyReader struct {
 	io.Closer
 }
 
-// contentAt reads parts of a blob or segment of size bytes where it is, decrypted, with
-// one request for each ReadAt of up to 64 KiB or so. What is read isn't verified in a
-// replica without a key. ctx covers all reads.
-func (c *Client) contentAt(ctx context.Context, level int, sum blob.Sum, size int64) (io.ReaderAt, error) {
-	lo, hi := c.contentName(sum).txids()
-	remote := &rangeReader{ctx: ctx, c: c, ref: fileRef{level: level, min: lo, max: hi}}
-	if c.key == nil {
-		return io.NewSectionReader(remote, ltx.HeaderSize, size), nil
-	}
-	if !c.key.CanRead() {
-		return nil, cantRead(c)
-	}
-	head, err := age.ExtractHeader(io.NewSectionReader(remote, ltx.HeaderSize, sealedSize(1<<10, size)))
-	if err != nil {
-		return nil, &CorruptError{Name: c.whereContent(level, sum), Reason: "it can't be decrypted", Err: err}
-	}
-	plain, _, err := c.key.decryptAt(c.whereContent(level, sum), io.NewSectionReader(remote, ltx.HeaderSize, sealedSize(len(head), size)))
-	return plain, err
-}
-
 // sealedContent is a header with the encrypted form of body behind it. It can be read once.
 func (c *Client) sealedContent(head []byte, body io.Reader) (io.Reader, error) {
 	sealed, err := age.EncryptReader(body, c.key.recipient)
