@@ -1,11 +1,16 @@
 package replica
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/store"
 )
 
 // TestFailover runs every scenario of two servers at one replica.
@@ -17,6 +22,10 @@ func TestFailover(t *testing.T) {
 		{"a directory that went another way is refused", testDiverged},
 		{"another marketplace's replica is refused", testForeign},
 		{"two servers on copies of one directory don't mix", testCopiedDirectory},
+		{"a restored directory waits until it is told to take over", testOccupied},
+		{"a directory restored twice goes on once", testRestoredTwice},
+		{"commits that only a replaced directory has are listed", testDivergence},
+		{"a restored server takes over the other replicas of its past", testSecondReplica},
 	})
 }
 
@@ -172,5 +181,153 @@ func testCopiedDirectory(t *testing.T, p *place) {
 	}
 	if got, _ := p.restore(Target{}); got.digest() != n.digest() {
 		t.Error("the restored data differ")
+	}
+}
+
+// testOccupied: the refusal names the owner, when it wrote last, and its lease.
+func testOccupied(t *testing.T, p *place) {
+	old := openNode(t, t.TempDir())
+	oldR := old.replicate(p.client())
+	old.sell("one")
+	pos := mustSync(t, oldR)
+	heir, _ := p.restore(Target{})
+	before := p.objects()
+	refused := func(hint string) {
+		t.Helper()
+		err := New(heir.db, heir.blobs, p.client(), Options{}).Open(ctx)
+		for _, want := range []string{string(old.db.Node().ID), pos.Time.Format(time.RFC3339), "--takeover", hint} {
+			if !errors.Is(err, ErrOccupied) || !strings.Contains(err.Error(), want) {
+				t.Errorf("starting beside another server: %v, want ErrOccupied that says %q", err, want)
+			}
+		}
+	}
+	refused("no lease")
+	if p.objects() != before {
+		t.Error("the refusal wrote something")
+	}
+	lease := Lease{Node: old.db.Node().ID, Generation: 1, Renewed: pos.Time, Expires: pos.Time.Add(time.Minute)}
+	if err := p.c.writeLease(ctx, lease); err != nil {
+		t.Fatal(err)
+	}
+	refused("runs until " + lease.Expires.Format(time.RFC3339))
+	lease.Released = true
+	if err := p.c.writeLease(ctx, lease); err != nil {
+		t.Fatal(err)
+	}
+	refused("stopped in order")
+	old.sell("two") // nothing has happened to it
+	mustSync(t, oldR)
+}
+
+// testRestoredTwice: the second of two restores of one moment may not undo the first.
+func testRestoredTwice(t *testing.T, p *place) {
+	old := openNode(t, t.TempDir())
+	r := old.replicate(p.client())
+	old.sell("one")
+	mustSync(t, r)
+	first, _ := p.restore(Target{})
+	second, _ := p.restore(Target{})
+	fr := first.takeOver(p.client())
+	first.sell("two")
+	mustSync(t, fr)
+	for _, takeOver := range []bool{false, true} {
+		want := ErrOccupied
+		if takeOver {
+			want = ErrBehind
+		}
+		if err := New(second.db, second.blobs, p.client(), Options{TakeOver: takeOver}).Open(ctx); !errors.Is(err, want) {
+			t.Errorf("starting the second restore (take over: %t): %v, want %v", takeOver, err, want)
+		}
+	}
+	first.sell("three")
+	mustSync(t, fr) // it wasn't sealed
+	if got, _ := p.restore(Target{}); got.digest() != first.digest() {
+		t.Error("the restored data differ")
+	}
+}
+
+// testDivergence: the report has each commit after the last shared one, by line, and
+// shows nothing that isn't for every eye.
+func testDivergence(t *testing.T, p *place) {
+	old := openNode(t, t.TempDir())
+	oldR := New(old.db, old.blobs, p.client(), Options{SpoolDir: t.TempDir(), DataDir: old.dir})
+	if err := oldR.Open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	old.sell("one")
+	mustSync(t, oldR)
+	heir, _ := p.restore(Target{})
+	heir.takeOver(p.client())
+	old.sell("two")
+	old.update(store.UserData, func(tx *store.Tx) error {
+		return errors.Join(store.Accounts.Insert(tx, &market.Account{ID: "acc_1", Email: "ada@example.test"}),
+			store.Sessions.Insert(tx, &market.Session{ID: "opens", Account: "acc_1", Expires: time.Unix(9, 0)}))
+	})
+	_, err := oldR.Sync(ctx)
+	expect := func(err error, commits int) {
+		t.Helper()
+		path := filepath.Join(old.dir, "diverged-2.jsonl")
+		if !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), path) {
+			t.Errorf("the replaced server says %v, want ErrFenced that names %s", err, path)
+		}
+		b, readErr := os.ReadFile(path)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+		if len(lines) != commits {
+			t.Fatalf("the report has %d lines, want %d:\n%s", len(lines), commits, b)
+		}
+		for i, line := range lines {
+			var d divergent
+			if err := json.Unmarshal([]byte(line), &d); err != nil || d.LSN != store.LSN(i+2) || d.Time.IsZero() || len(d.Keys) == 0 {
+				t.Errorf("line %d is %s (%v)", i+1, line, err)
+			}
+		}
+		if !strings.Contains(lines[0], "sel_two") || !strings.Contains(lines[1], "user data") || strings.Contains(string(b), "opens") {
+			t.Errorf("the report is\n%s", b)
+		}
+	}
+	expect(err, 2)
+	old.reopen()
+	old.sell("three") // before the refusal at the next start
+	expect(New(old.db, old.blobs, p.client(), Options{DataDir: old.dir}).Open(ctx), 3)
+}
+
+// testSecondReplica: files of two replicas end at different commits; a directory restored
+// from one goes on in the other, which lacks some or has more.
+func testSecondReplica(t *testing.T, p *place) {
+	other := *p
+	if strings.HasPrefix(p.url, "file:") {
+		other.url += "-other"
+	} else {
+		other.url = strings.Replace(p.url, "?", "-other?", 1)
+	}
+	old := openNode(t, t.TempDir())
+	r, or := old.replicate(p.client()), old.replicate(other.client())
+	old.sell("one")
+	mustSync(t, r)
+	old.sell("two")
+	mustSync(t, or)
+	old.sell("three")
+	mustSync(t, r) // the first replica is ahead now, and has no file that ends with commit 2
+
+	behind, _ := other.restore(Target{})
+	if err := New(behind.db, behind.blobs, p.client(), Options{TakeOver: true}).Open(ctx); !errors.Is(err, ErrBehind) {
+		t.Errorf("going on in a replica that has more: %v, want ErrBehind", err)
+	}
+	heir, _ := p.restore(Target{})
+	heir.takeOver(p.client())
+	hr := heir.takeOver(other.client())
+	heir.sell("four")
+	mustSync(t, hr)
+	got, rep := other.restore(Target{})
+	if got.digest() != heir.digest() || rep.Generation != 2 {
+		t.Errorf("the restore from the other replica is of generation %d, or differs", rep.Generation)
+	}
+	stranger := openNode(t, t.TempDir())
+	stranger.sell("x")
+	if err := New(stranger.db, stranger.blobs, other.client(), Options{TakeOver: true}).Open(ctx); !errors.Is(err, ErrForeign) {
+		t.Errorf("taking over another marketplace's replica: %v, want ErrForeign", err)
 	}
 }
