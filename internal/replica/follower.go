@@ -63,7 +63,6 @@ type Follower struct {
 	verified bool      // the directory's last commit is known to be the end of a file
 	listed   time.Time // when the names were looked at last
 	avoid    map[fileRef]bool
-	streak   int // files that were there at once, one after the other
 
 	mu       sync.Mutex // guards everything below; held for moments
 	pos      Position
@@ -71,6 +70,7 @@ type Follower struct {
 	current  time.Time // up to when everything that the replica had is here
 	failure  error
 	promoted bool
+	streak   int // files that were there when asked for, one after the other
 }
 
 // Follow makes a follower of a directory that was restored from the replica, opened as a
@@ -141,8 +141,10 @@ func (f *Follower) Run(ctx context.Context) error {
 			}
 			backoff = min(max(2*backoff, firstBackoff), lastBackoff)
 			wait = backoff + rand.N(backoff/2)
-		case news:
+		case news && f.busy():
 			wait = 0 // the next may be there, too
+		case news:
+			wait = f.opts.Poll
 		default:
 			if backoff > 0 {
 				f.opts.Logger.Info("following the replica again", "position", f.Position().String())
@@ -152,12 +154,26 @@ func (f *Follower) Run(ctx context.Context) error {
 		if err == nil {
 			backoff = 0
 		}
-		if news && err == nil {
-			continue
-		}
 		pause(ctx, wait)
 	}
 	return nil
+}
+
+// inARow counts one more file that was there when asked for, or none any more.
+func (f *Follower) inARow(more bool) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.streak++; !more {
+		f.streak = 0
+	}
+	return f.streak
+}
+
+// busy reports whether files follow one another faster than they are asked for.
+func (f *Follower) busy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.streak != 1
 }
 
 func (f *Follower) isPromoted() bool {
@@ -196,14 +212,14 @@ func (f *Follower) step(ctx context.Context) (news bool, err error) {
 		return false, nil
 	}
 	pos := f.Position()
-	if f.streak > fewFiles {
+	if f.inARow(true) > fewFiles {
+		f.inARow(false)
 		return f.chase(ctx, pos)
 	}
 	sealed, err := f.takeIn(ctx, changeRef(pos.Generation, pos.TXID+1))
-	f.streak++
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.streak = 0
+		f.inARow(false)
 		f.markCurrent(began)
 		return false, nil
 	case err != nil:
@@ -223,7 +239,6 @@ const fewFiles = 4
 
 // chase takes in the files up to what is the last one now, several at once.
 func (f *Follower) chase(ctx context.Context, pos Position) (news bool, err error) {
-	f.streak = 0
 	tip, err := f.tip(ctx, pos.Generation, pos.TXID+1)
 	if err != nil || tip == pos.TXID+1 {
 		return true, err // the next step sees what it is
