@@ -89,6 +89,29 @@ func (s *Snapshot) Value(k Key) (v []byte, ok bool, err error) {
 	return v, v != nil, err
 }
 
+// Values yields what each of keys holds, in their order: a nil value for a key that has
+// been deleted. The slices are valid until the next step. Keys in ascending order cost
+// half of as many calls of Value.
+func (s *Snapshot) Values(keys []Key) iter.Seq2[KeyValue, error] {
+	return func(yield func(KeyValue, error) bool) {
+		p := points{from: s.snap}
+		defer p.close()
+		for _, k := range keys {
+			kv := KeyValue{Key: k}
+			_, err := p.read(k, func(v []byte) error {
+				kv.Value = v[:len(v):len(v)]
+				if v == nil { // an entry of an index may have no value
+					kv.Value = []byte{}
+				}
+				return nil
+			})
+			if !yield(kv, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // KeyValue is a replicated key with its value.
 type KeyValue struct {
 	Key   Key

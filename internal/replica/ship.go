@@ -92,15 +92,15 @@ func (r *Replicator) fill(ctx context.Context, w *fileWriter, f *footer, snap *s
 		return nil, fmt.Errorf("replica: reading the changes: %w", err)
 	}
 	// Values are those of the snapshot, so a key is sent once however often it changed.
-	for i, k := range changes.Keys {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		v, ok, err := snap.Value(k)
+	n := 0
+	for kv, err := range snap.Values(changes.Keys) {
 		if err != nil {
 			return nil, fmt.Errorf("replica: reading a changed key: %w", err)
 		}
-		if err := w.set(k, v, !ok); err != nil {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err := w.set(kv.Key, kv.Value, kv.Value == nil); err != nil {
 			return nil, err
 		}
 	}
