@@ -39,7 +39,7 @@ func testAttach(t *testing.T, p *place) {
 	second := p.second()
 	second.key = NewRecoveryKey()
 	second.c = second.client()
-	keys := map[string]*Key{second.c.String(): second.key}
+	keys := map[string]*Key{p.c.String(): p.key, second.c.String(): second.key}
 	n := openNode(t, t.TempDir())
 	r, r2 := n.replicate(p.client()), n.replicate(second.client())
 	rng := rand.New(rand.NewPCG(1, 9))

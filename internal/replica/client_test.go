@@ -49,8 +49,8 @@ func TestURLs(t *testing.T) {
 		case tt.want == "" && err != nil:
 			t.Errorf("%s: %v", tt.url, err)
 		case tt.want == "":
-			if !strings.HasPrefix(c.String(), tt.url[:5]) {
-				t.Errorf("%s is shown as %s", tt.url, c)
+			if again, err := OpenClient(c.String(), ClientOptions{}); err != nil || again.String() != c.String() {
+				t.Errorf("%s is shown as %s, which can't be opened as the same (%v)", tt.url, c, err)
 			}
 		case !market.Is(err, market.Invalid) || !strings.Contains(market.Message(err), tt.want):
 			t.Errorf("%s: got %v, want a sentence with %q", tt.url, err, tt.want)

@@ -60,5 +60,5 @@ func openCloud(u *url.URL, o ClientOptions) (string, transport, error) {
 		return "", nil, market.FieldErrorf("replica", "The replica's URL can't be used: %v.", err)
 	}
 	g := newGeneric(shown(u), connect)
-	return g.name, g, nil
+	return u.String(), g, nil
 }

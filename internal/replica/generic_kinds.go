@@ -70,7 +70,7 @@ func openSFTP(u *url.URL, o ClientOptions) (string, transport, error) {
 		c.KeyPath, c.HostKey, c.Path = keyPath, hostKey, path.Join(dir, under)
 		return c, nil
 	})
-	return g.name, g, nil
+	return u.String(), g, nil
 }
 
 // parseHostKey reads a host key as ssh-keyscan prints it, after the host. In a query a
@@ -118,7 +118,7 @@ func openWebDAV(u *url.URL, o ClientOptions) (string, transport, error) {
 	g.denied = func(err error) bool {
 		return gowebdav.IsErrCode(unwrapAll(err), http.StatusForbidden) || gowebdav.IsErrCode(unwrapAll(err), http.StatusLocked)
 	}
-	return g.name, g, nil
+	return u.String(), g, nil
 }
 
 // webdavTimeout bounds a call of the client with all of its body, which takes no notice of
@@ -207,7 +207,7 @@ func replicaPath(u *url.URL) string {
 	return p
 }
 
-// shown is a URL without parameters and user, for people.
+// shown is a URL without parameters and user, which is what objects are named with.
 func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
