@@ -96,14 +96,21 @@ func nothingNamesAMachine(t *Tree) []Problem {
 
 // testsDontSleep refuses time.Sleep and a bare <-time.After(…) in tests, except in a
 // testing/synctest bubble, where no time passes: in an argument of synctest.Test, or of a
-// function of the file that runs it in one.
+// function of the package that runs it in one.
 func testsDontSleep(t *Tree) []Problem {
 	var problems []Problem
+	opened := map[string]map[string]bool{} // by folder
+	for _, f := range t.goFiles() {
+		if opened[f.Dir()] == nil {
+			opened[f.Dir()] = map[string]bool{}
+		}
+		maps.Copy(opened[f.Dir()], bubblesOf(f.Go))
+	}
 	for _, f := range t.goFiles() {
 		if !inTests(f) {
 			continue
 		}
-		bubbles := bubblesOf(f.Go)
+		bubbles := opened[f.Dir()]
 		waits := map[ast.Node]bool{} // cases of a select, which wait for something else too
 		ast.Inspect(f.Go, func(n ast.Node) bool {
 			if clause, ok := n.(*ast.CommClause); ok {

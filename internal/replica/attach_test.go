@@ -33,8 +33,8 @@ func openAttached(t *testing.T, dir string, keys map[string]*Key) (*node, *Attac
 }
 
 // testAttach attaches a directory to two replicas, one of them encrypted, of which the
-// first lacks a segment, and
-// uses it: reads, writes, files, another start, another generation in the replica.
+// first lacks a segment, and uses it: reads, writes, files, another start, another
+// generation in the replica.
 func testAttach(t *testing.T, p *place) {
 	second := p.second()
 	second.key = NewRecoveryKey()
