@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -416,7 +415,7 @@ func TestFormat1(t *testing.T) {
 }
 
 // FuzzSealedFile: whatever comes from a bucket as an encrypted file is read or refused,
-// and what is read has a MAC of the key.
+// also when somebody with the key has made it to confuse a reader.
 func FuzzSealedFile(f *testing.F) {
 	k, err := recoveryKey(make([]byte, seedSize))
 	if err != nil {
@@ -426,21 +425,31 @@ func FuzzSealedFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	seed := &footer{Generation: 1, TXID: 2, Node: "nod_1", Seal: &seal{Node: "nod_2", Generation: 2}}
-	plain, err := encodeTombstone(seed, k)
+	w, err := newFileWriter(f.TempDir(), k)
 	if err != nil {
 		f.Fatal(err)
 	}
-	var sealed bytes.Buffer
-	if err := k.seal(&sealed, seed, bytes.NewReader(plain)); err != nil {
+	defer w.discard()
+	if err := w.set([]byte{1, 2}, []byte("value"), false); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(sealed.Bytes(), false)
-	f.Add(plain, true)
-	f.Fuzz(func(t *testing.T, b []byte, fixed bool) {
-		if fixed && len(b) > ltx.HeaderSize+trailerSize+len(Link{}) {
-			b = vouchedFor(k, b) // as far as the holder of the key would go to confuse a reader
-		}
+	seed := &footer{Generation: 1, TXID: 2, Node: "nod_1", LSNMax: 3, Blobs: [][32]byte{{4}}}
+	body, err := w.finish(seed)
+	if err != nil {
+		f.Fatal(err)
+	}
+	public, secret, _, err := seed.split(k)
+	if err != nil {
+		f.Fatal(err)
+	}
+	table := make([]byte, seed.Tables[0].Size)
+	if err := readFull(body, table, ltx.HeaderSize); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(public, table, secret, uint32(len(secret)), true)
+	f.Add(public, table, secret, uint32(len(secret)), false)
+	f.Fuzz(func(t *testing.T, public, tables, secret []byte, length uint32, vouched bool) {
+		b := madeOf(t, k, public, tables, secret, length, vouched)
 		for _, key := range []*Key{k, server} {
 			cf, err := openWith(key, "fuzzed", bytes.NewReader(b), int64(len(b)))
 			if err != nil {
@@ -461,19 +470,25 @@ func FuzzSealedFile(f *testing.F) {
 	})
 }
 
-// vouchedFor gives what looks like a public part a CRC and a MAC of the key.
-func vouchedFor(k *Key, b []byte) []byte {
-	b = bytes.Clone(b)
-	end := b[len(b)-trailerSize:]
-	n := int(binary.BigEndian.Uint32(end))
-	start := len(b) - trailerSize - n
-	if n < 0 || start < ltx.HeaderSize+len(Link{}) {
-		return b
+// madeOf puts a sealed file together. When it is vouched for, the public part goes with
+// the secret one, and has the header and MAC that belong to it.
+func madeOf(t *testing.T, k *Key, public, tables, secret []byte, length uint32, vouched bool) []byte {
+	t.Helper()
+	f := footer{Version: formatVersion}
+	if cbor.Unmarshal(public, &f) == nil && vouched {
+		f.Inner = k.sum("secret part", secret)
+		var err error
+		if public, err = cbor.Marshal(f); err != nil {
+			t.Fatal(err)
+		}
 	}
-	public := b[start : start+n]
-	binary.BigEndian.PutUint32(end[4:], crc32.Checksum(public, castagnoli))
-	copy(end[8:], fileMagic)
+	b := bytes.NewBuffer(f.header())
+	plain := binary.BigEndian.AppendUint32(append(bytes.Clone(tables), secret...), length)
+	if err := k.encrypt(b, bytes.NewReader(plain)); err != nil {
+		t.Fatal(err)
+	}
 	mac := k.sum("file", public)
-	copy(b[start-len(mac):], mac[:])
-	return b
+	b.Write(mac[:])
+	b.Write(withTrailer(bytes.Clone(public)))
+	return b.Bytes()
 }
