@@ -82,7 +82,7 @@ type Sale struct {
 // Desk returns a seller's desk with up to n latest sales, for an account that is the
 // seller; for others there is no such seller.
 func (s *Shop) Desk(ctx context.Context, who *market.Account, id market.SellerID, n int) (d Desk, err error) {
-	err = s.Store.View(ctx, s.Tenant, func(tx *store.ReadTx) (err error) {
+	err = s.Store.ViewDurable(ctx, s.Tenant, func(tx *store.ReadTx) (err error) {
 		if d.Seller, err = store.Sellers.Load(tx, id); err != nil {
 			return err
 		}

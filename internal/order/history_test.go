@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -107,6 +108,11 @@ func TestDesk(t *testing.T) {
 	if len(d.Latest) != 1 || d.Latest[0].Total.String() != "12.33 USD" || d.Latest[0].Number == "" {
 		t.Errorf("latest %+v", d.Latest)
 	}
+	s.Store.RequireAck(func(context.Context, store.LSN) error { return errors.New("no replica has it") })
+	if _, err := s.Desk(ctx, &owner, ada.ID, 1); !errors.Is(err, store.ErrNotConfirmed) {
+		t.Errorf("sales that no replica has confirmed are shown: %v, want ErrNotConfirmed", err)
+	}
+	s.Store.RequireAck(nil)
 	if _, err := s.Desk(ctx, &owner, bob.ID, 1); !market.Is(err, market.NotFound) {
 		t.Errorf("another seller's desk: %v, want NotFound", err)
 	}
