@@ -18,6 +18,7 @@ type duty struct {
 
 	mu      sync.Mutex    // guards everything below
 	fenced  error         // another server has taken over; for good
+	ended   bool          // fenced is the whole reason, and in the log
 	away    error         // the lease is lost, until it is back
 	changed chan struct{} // closed and renewed when the duty ends or comes back
 }
@@ -26,14 +27,25 @@ func newDuty(db *store.DB, log *slog.Logger) *duty {
 	return &duty{db: db, log: log, changed: make(chan struct{})}
 }
 
-// end ends the duty for good: another server has taken over.
+// stop ends the duty for good, because another server has taken over; end follows, when
+// it is known what only this server has.
+func (d *duty) stop(reason error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fenced == nil {
+		d.fenced = reason
+		d.apply()
+	}
+}
+
+// end ends the duty for good: another server has taken over. The first reason stands.
 func (d *duty) end(reason error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.fenced != nil {
+	if d.ended {
 		return
 	}
-	d.fenced = reason
+	d.fenced, d.ended = reason, true
 	d.apply()
 	d.log.Error("another server has taken over: this one writes nothing more, sends no mail, and shows its pages only", "err", reason)
 }

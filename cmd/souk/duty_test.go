@@ -51,8 +51,13 @@ func TestDuty(t *testing.T) {
 		}
 		d.resume()
 		want("with it", true, 2)
-		d.end(errors.New("taken over"))
+		d.stop(errors.New("taken over"))
 		want("taken over", false, 2)
+		d.end(errors.New("taken over, with a list"))
+		want("taken over, with a list", false, 2)
+		if err := d.err(); err.Error() != "taken over, with a list" {
+			t.Errorf("the reason is %v", err)
+		}
 		d.resume()
 		want("with the lease of a server that was taken over", false, 2)
 		cancel()

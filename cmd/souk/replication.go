@@ -27,6 +27,7 @@ func (h *house) addReplicas() error {
 			return err
 		}
 		o := h.replicaOptions(r)
+		o.OnFenced = h.duty.stop
 		if i == 0 { // the lease is in one place
 			o.LeaseTTL, o.OnLeaseLost, o.OnLeaseBack = h.cfg.Lease, h.duty.pause, h.duty.resume
 		}

@@ -36,7 +36,7 @@ type omission struct {
 // in Options.DataDir, and returns a sentence that names it, for a refusal. A report that
 // can't be written is part of the sentence, too: the refusal stands anyway.
 func (r *Replicator) divergence(ctx context.Context, common store.LSN) string {
-	upTo := r.db.DurableLSN()
+	upTo := r.db.LastLSN() // what is on its way to the disk, too: the list waits for it
 	if upTo <= common {
 		return " The replica has everything that was committed here."
 	}
@@ -115,6 +115,9 @@ func listDivergent(ctx context.Context, db *store.DB, w *bufio.Writer, after, up
 // replaced is the refusal that names who has taken over, and what only this directory has
 // after the last commit that it shares with the replica.
 func (r *Replicator) replaced(ctx context.Context, node market.NodeID, g uint32, common store.LSN) error {
+	if r.isOpen() {
+		r.opts.OnFenced(fencedBy(r.client, node, g, ""))
+	}
 	return fencedBy(r.client, node, g, r.divergence(ctx, common))
 }
 

@@ -250,7 +250,10 @@ func testRestoredTwice(t *testing.T, p *place) {
 // shows nothing that isn't for every eye.
 func testDivergence(t *testing.T, p *place) {
 	old := openNode(t, t.TempDir())
-	oldR := New(old.db, old.blobs, p.client(), Options{SpoolDir: t.TempDir(), DataDir: old.dir})
+	oldR := New(old.db, old.blobs, p.client(), Options{SpoolDir: t.TempDir(), DataDir: old.dir, OnFenced: func(reason error) {
+		old.sell("at the last moment")
+		old.db.SetReadOnly(reason)
+	}})
 	if err := oldR.Open(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -288,10 +291,10 @@ func testDivergence(t *testing.T, p *place) {
 			t.Errorf("the report is\n%s", b)
 		}
 	}
-	expect(err, 2)
+	expect(err, 3)
 	old.reopen()
 	old.sell("three") // before the refusal at the next start
-	expect(New(old.db, old.blobs, p.client(), Options{DataDir: old.dir}).Open(ctx), 3)
+	expect(New(old.db, old.blobs, p.client(), Options{DataDir: old.dir}).Open(ctx), 4)
 }
 
 // testSecondReplica: files of two replicas end at different commits; a directory restored

@@ -31,6 +31,10 @@ type Options struct {
 	// reason, and OnLeaseBack when it could again. They must not block. nil is nothing.
 	OnLeaseLost func(reason error)
 	OnLeaseBack func()
+	// OnFenced is called when another server has taken over from an open replicator, with
+	// the reason, before the commits that only this directory has are listed: what is
+	// committed after it returns is not in the list. It must not block. nil is nothing.
+	OnFenced func(reason error)
 	// DataDir is where the commits that only this directory has are listed when the replica
 	// has gone on without it; "" lists them nowhere.
 	DataDir string
@@ -65,6 +69,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnLeaseBack == nil {
 		o.OnLeaseBack = func() {}
+	}
+	if o.OnFenced == nil {
+		o.OnFenced = func(error) {}
 	}
 	if o.SpoolLimit == 0 {
 		o.SpoolLimit = 256 << 20
