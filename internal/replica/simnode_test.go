@@ -37,6 +37,8 @@ type simLife struct {
 	follower   *Follower   // of a standby
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
+	closeShop  context.CancelFunc // of a primary: ends its orders
+	selling    sync.WaitGroup
 	dead       chan struct{} // closed by a power cut
 }
 
@@ -84,7 +86,12 @@ func (n *simNode) startPrimary() {
 				n.sim.violated("%s: %v", n.name, err)
 			}
 		}
-	}, func(ctx context.Context) { n.sell(ctx, l) }, func(ctx context.Context) { n.sell(ctx, l) })
+	})
+	shop, closeShop := context.WithCancel(context.Background())
+	l.closeShop = closeShop
+	for range 2 {
+		l.selling.Go(func() { n.sell(shop, l) })
+	}
 }
 
 // sell takes orders; most are synchronous: acknowledged when they are in the replica.
@@ -141,13 +148,22 @@ func (n *simNode) startStandby() {
 	})
 }
 
+// end ends what runs: first the orders, then what ships them.
+func (l *simLife) end() {
+	if l.closeShop != nil {
+		l.closeShop()
+		l.selling.Wait()
+	}
+	l.cancel()
+	l.running.Wait()
+}
+
 // stop ends a life in order.
 func (n *simNode) stop() {
 	if n.life == nil {
 		return
 	}
-	n.life.cancel()
-	n.life.running.Wait()
+	n.life.end()
 	if err := n.life.db.Close(); err != nil {
 		n.sim.violated("%s: closing: %v", n.name, err)
 	}
@@ -166,8 +182,7 @@ func (n *simNode) powerCut() {
 	l.link.dead = true
 	l.link.mu.Unlock()
 	n.disk = n.disk.Crash(n.rng.IntN(101), n.rng)
-	l.cancel()
-	l.running.Wait()
+	l.end()
 	l.db.Close()
 	n.life = nil
 }
