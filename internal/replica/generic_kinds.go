@@ -74,10 +74,15 @@ func openSFTP(u *url.URL, o ClientOptions) (string, transport, error) {
 }
 
 // parseHostKey reads a host key as ssh-keyscan prints it, after the host. In a query a
-// plus sign stands for a space: it is put back where a key can't have one.
+// plus sign stands for a space: it is put back where a key can't have one. Base64 comes in
+// fours, which tells a plus sign at the end from a space.
 func parseHostKey(s string) (string, error) {
-	kind, key, _ := strings.Cut(strings.TrimSpace(s), " ")
-	line := kind + " " + strings.ReplaceAll(strings.TrimSpace(key), " ", "+")
+	kind, key, _ := strings.Cut(strings.TrimLeft(strings.Trim(s, "\r\n\t"), " "), " ")
+	key = strings.ReplaceAll(key, " ", "+")
+	for len(key)%4 != 0 && strings.HasSuffix(key, "+") {
+		key = key[:len(key)-1]
+	}
+	line := kind + " " + key
 	_, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
 	return line, err
 }

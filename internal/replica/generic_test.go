@@ -291,10 +291,18 @@ func TestNamesThatCantBeRenamedOnto(t *testing.T) {
 }
 
 func TestHostKeys(t *testing.T) {
-	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIjwGNdyhXB++kCKDpyuZFIfdd/fxsBfJB/8Q0Ac6aDM"
-	for _, query := range []url.Values{{"k": {key}}, {"k": {strings.ReplaceAll(key, "+", " ")}}, {"k": {key + " \n"}}} {
-		if got, err := parseHostKey(query.Get("k")); err != nil || got != key {
-			t.Errorf("%q is read as %q, %v", query.Get("k"), got, err)
+	for _, key := range []string{
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIjwGNdyhXB++kCKDpyuZFIfdd/fxsBfJB/8Q0Ac6aDM",
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHH6wTdJGQ+kMxZc7ffTqGDHTi1OESfl9C3tog8xLcG+",
+	} {
+		for _, written := range []string{key, url.QueryEscape(key), key + "%20", key + "%0A", "%20" + key} {
+			query, err := url.ParseQuery("hostKey=" + written)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := parseHostKey(query.Get("hostKey")); err != nil || got != key {
+				t.Errorf("%q is read as %q, %v", written, got, err)
+			}
 		}
 	}
 	for _, bad := range []string{"", "ssh-ed25519", "AAAA"} {
