@@ -85,3 +85,21 @@ func TestAdviceOnOtherErrors(t *testing.T) {
 		t.Errorf("a time limit: %q", got)
 	}
 }
+
+// TestUnreachableInWords: a person reads where nobody answers, and not what the client
+// library went through.
+func TestUnreachableInWords(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "hidden-away")
+	server := httptest.NewServer(nil)
+	gone := server.URL
+	server.Close()
+	c, err := OpenClient("s3://bucket/path?region=r&endpoint="+gone, ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Inventory(ctx)
+	if text := Words(err); !strings.Contains(text, "can't be reached") || strings.Contains(text, "operation error") || final(err) {
+		t.Errorf("nobody listens: %s", text)
+	}
+}

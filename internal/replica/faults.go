@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
@@ -26,7 +27,19 @@ func (c *Client) explain(err error) error {
 	if keys, ok := c.at.(interface{ renewCredentials() }); ok && unlocked(code(err)) != "" {
 		keys.renewCredentials()
 	}
+	if dial := undialled(err); dial != nil {
+		err = dial // the rest says how the client library came to it
+	}
 	return market.Errorf(market.Unavailable, "The replica %s: %s", c, text).Because(err)
+}
+
+// undialled is the error of a connection that didn't come about, nil for others.
+func undialled(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return op
+	}
+	return nil
 }
 
 // code is what an S3 server calls an error, "" for others.
@@ -97,6 +110,8 @@ func advice(err error) string {
 		return "the SSH server has another host key than the URL says. If it was changed on purpose, put the new one into hostKey (ssh-keyscan prints it)."
 	case errors.Is(err, context.DeadlineExceeded):
 		return "it did not answer in time. souk tries again by itself; check the network and the storage's status if it lasts."
+	case undialled(err) != nil:
+		return "it can't be reached. Check the network, and the host in the URL. A running server tries again by itself."
 	}
 	return ""
 }
