@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/souk-market/souk/internal/control"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/replica"
 )
@@ -25,12 +27,17 @@ type replicaSelection struct {
 	KeyFile string   `placeholder:"FILE" help:"The file with the key of the replicas, or - for standard input, when it isn't the configured one."`
 }
 
-// open makes the clients of the selected replicas.
-func (s *replicaSelection) open(cfg Config) ([]*replica.Client, error) {
+// open makes the clients of the selected replicas. Where none is named or configured they
+// are those that the directory's running server was given.
+func (s *replicaSelection) open(ctx context.Context, cfg Config) ([]*replica.Client, error) {
 	chosen := cfg.Replicas
-	if len(s.From) > 0 {
+	urls := s.From
+	if len(urls)+len(chosen) == 0 {
+		urls = shippedTo(ctx, cfg.Data)
+	}
+	if len(urls) > 0 {
 		chosen = nil
-		for _, u := range s.From {
+		for _, u := range urls {
 			chosen = append(chosen, cfg.replicaFor(u))
 		}
 	}
@@ -58,12 +65,31 @@ func (s *replicaSelection) open(cfg Config) ([]*replica.Client, error) {
 	return all, nil
 }
 
+// shippedTo asks the running server of a data directory for the URLs of its replicas: none
+// when no server answers.
+func shippedTo(ctx context.Context, dir string) (urls []string) {
+	var out bytes.Buffer
+	t := &replicaStatusTask{Quick: true, JSON: true}
+	if err := control.Call(ctx, dir, t.name(), t, &control.Console{Out: &out, Show: func(control.Progress) {}}); err != nil {
+		return nil
+	}
+	for in := json.NewDecoder(&out); ; {
+		var s struct {
+			URL string `json:"url"`
+		}
+		if err := in.Decode(&s); err != nil {
+			return urls
+		}
+		urls = append(urls, s.URL)
+	}
+}
+
 func (c *replicaListCmd) Run(ctx context.Context) error {
 	cfg, _, err := c.load(nil)
 	if err != nil {
 		return err
 	}
-	clients, err := c.open(cfg)
+	clients, err := c.open(ctx, cfg)
 	if err != nil {
 		return err
 	}

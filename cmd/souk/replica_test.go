@@ -68,6 +68,25 @@ func TestReplicaStatus(t *testing.T) {
 	server.Stop()
 }
 
+// TestReplicasOfARunningServer: list and verify find the replicas that only the running
+// server was told of.
+func TestReplicasOfARunningServer(t *testing.T) {
+	data, place := filepath.Join(t.TempDir(), "data"), t.TempDir()
+	stock(t, data, nil)
+	server := open(t, data, "--replica", "file://"+place)
+	waitFor(t, "the replica", func() bool {
+		all := statuses(t, "--quick", "--data", data)
+		return len(all) == 1 && all[0].Position != nil && all[0].Position.TXID > 0
+	})
+	if out := mustSouk(t, "replica", "list", "--data", data); !strings.Contains(out, "Generation 1") {
+		t.Error(out)
+	}
+	if out := mustSouk(t, "replica", "verify", "--data", data); !strings.Contains(out, "file://"+place) {
+		t.Error(out)
+	}
+	server.Stop()
+}
+
 // TestReplicaStatusOfAClosedDirectory: the replica itself is asked.
 func TestReplicaStatusOfAClosedDirectory(t *testing.T) {
 	data, url := replicated(t)

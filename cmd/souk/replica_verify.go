@@ -32,7 +32,7 @@ func (c *replicaVerifyCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clients, err := c.open(cfg)
+	clients, err := c.open(ctx, cfg)
 	if err != nil {
 		return err
 	}
