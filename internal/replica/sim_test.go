@@ -213,7 +213,7 @@ func (s *sim) settle() {
 		n.stop()
 	}
 	s.late.Wait()
-	time.Sleep(10 * time.Second) // a restore goes by listings, which may be as old as this
+	pause(ctx, 10*time.Second) // a restore goes by listings, which may be as old as this
 	client := s.client(s.link(0))
 	all, err := client.generations(context.Background())
 	if err != nil {
