@@ -37,6 +37,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Takeover {
+		if err := catchUp(ctx, cfg); err != nil {
+			return err
+		}
+	}
 	h, err := openHouse(cfg)
 	if err != nil {
 		return err

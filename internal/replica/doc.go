@@ -32,7 +32,9 @@
 // # Layout
 //
 //	probe                                  created at the first start; see Client.Probe
+//	lease.json                             a hint of who lives; see Lease
 //	gen/<G>/manifest.json                  whose generation it is, and what it goes on from
+//	gen/<G>/handover.json                  an asking to hold back; see Fence
 //	gen/<G>/0000/<n>-<n>.ltx               change file n, or the tombstone that ends G
 //	gen/<G>/0001/<m>-<n>.ltx               what change files m to n amount to, of one half minute
 //	gen/<G>/0002/<m>-<n>.ltx               the same of five minutes
@@ -124,11 +126,24 @@
 //
 // # Fence
 //
-// A node that starts on a directory restored from a replica seals the newest generation:
-// it creates that generation's next change file as a tombstone. Since numbers have no
-// holes and files are never replaced, the old owner's next write meets the tombstone.
-// Then it creates the manifest of the next generation, and whoever creates that owns it.
-// No clock and no lease takes part. See Replicator.Open for all cases.
+// A node that takes over seals the newest generation: it creates that generation's next
+// change file as a tombstone. Since numbers have no holes and files are never replaced,
+// the old owner's next write meets the tombstone. Then it creates the manifest of the next
+// generation, and whoever creates that owns it. No clock and no lease takes part. See
+// Replicator.Open for all cases.
+//
+// What was shipped before the tombstone is part of the history that goes on: a Follower
+// takes it in before it opens the next generation, and a directory that lacks it is refused
+// (ErrBehind), unless it was restored to an earlier moment on purpose.
+//
+// A primary whose files follow one another without a pause could outrun a tombstone. It
+// looks now and then whether it is asked to hold back (handover.json) and does so once.
+// That and the lease are hints: a server that ignored them would be slower to replace, or
+// slower to notice that it was, and nothing else.
+//
+// A name of level 0 that became free again could be written by an owner that has stood
+// still: so the last change file and the tombstone of each generation are never deleted,
+// and an owner that has shipped nothing for long looks whether its last file is still there.
 //
 // A write whose answer was lost also meets a file: its own. The footer tells by node and
 // chain, and the file is adopted.

@@ -22,7 +22,7 @@ func TestFollower(t *testing.T) {
 		{"a promoted standby has everything that was shipped", testPromote},
 		{"of two standbys that are promoted at once one wins", testPromoteRace},
 		{"a standby refuses a history that isn't its own", testFollowStray},
-		{"a restored directory is promoted without being served first", testPromoteDir},
+		{"a restored directory is promoted without having followed", testPromoteRestored},
 	})
 }
 
@@ -281,7 +281,7 @@ func testFollowStray(t *testing.T, p *place) {
 	}
 }
 
-func testPromoteDir(t *testing.T, p *place) {
+func testPromoteRestored(t *testing.T, p *place) {
 	old := openNode(t, t.TempDir())
 	r := old.replicate(p.client())
 	old.sell("one")
@@ -295,12 +295,11 @@ func testPromoteDir(t *testing.T, p *place) {
 	}
 	mustSync(t, r) // nothing was sealed
 	heir.close()
-	for range 2 {
-		if _, err := PromoteDir(ctx, heir.dir, p.client(), FollowerOptions{}); err != nil {
-			t.Fatal(err)
-		}
+	heir.openStandby()
+	if _, err := p.follow(heir).Promote(ctx); err != nil {
+		t.Fatal(err)
 	}
-	heir.open()
+	heir.reopen()
 	hr := heir.replicate(p.client())
 	old.equal(heir)
 	if hr.Position().Generation != 2 {

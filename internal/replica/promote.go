@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"time"
 
-	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
 )
@@ -197,6 +195,10 @@ func (f *Follower) promote(ctx context.Context, followed uint32) (Position, erro
 		return Position{}, fmt.Errorf("replica: the standby stands at %s, and the sealed generation ends at %s", at, end)
 	}
 	m, err := h.open(ctx, newest.Generation+1, f.Position())
+	if errors.Is(err, ErrFenced) {
+		return Position{}, market.Errorf(market.Conflict, "Another standby of the replica %s was promoted first. This one goes on following; promote it again to replace that one.",
+			f.client).Because(err)
+	}
 	if err != nil {
 		return Position{}, err
 	}
@@ -213,28 +215,4 @@ func (f *Follower) becomePrimary(ctx context.Context, m Manifest) (Position, err
 	defer f.mu.Unlock()
 	f.promoted = true
 	return start, nil
-}
-
-// PromoteDir is Promote for a data directory that nobody has open: one that was restored
-// from the replica, or a standby's. It changes nothing in a directory that owns the newest
-// generation already, nor in one that was restored to an earlier moment on purpose, which
-// Options.TakeOver lets start.
-func PromoteDir(ctx context.Context, dir string, client *Client, o FollowerOptions) (pos Position, err error) {
-	db, err := store.Open(store.Options{Dir: filepath.Join(dir, storeDir), Standby: true, Logger: o.Logger})
-	if err != nil {
-		return Position{}, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if origin := db.Node().Origin; origin != nil && origin.Past {
-		return Position{}, nil
-	}
-	blobs, err := blob.Open(filepath.Join(dir, blobsDir))
-	if err != nil {
-		return Position{}, err
-	}
-	f, err := Follow(db, blobs, client, o)
-	if err != nil {
-		return Position{}, err
-	}
-	return f.Promote(ctx)
 }
