@@ -84,18 +84,18 @@ func (d *duty) apply() {
 }
 
 // is returns why there is no duty, nil while there is, and what is closed when that changes.
-func (d *duty) is() (reason error, changed <-chan struct{}) {
+func (d *duty) is() (changed <-chan struct{}, reason error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fenced != nil {
-		return d.fenced, d.changed
+		return d.changed, d.fenced
 	}
-	return d.away, d.changed
+	return d.changed, d.away
 }
 
 // err is why there is no duty, nil while there is.
 func (d *duty) err() error {
-	reason, _ := d.is()
+	_, reason := d.is()
 	return reason
 }
 
@@ -104,7 +104,7 @@ func (d *duty) err() error {
 func (d *duty) while(p part) part {
 	return part{p.name, func(ctx context.Context) error {
 		for ctx.Err() == nil {
-			reason, changed := d.is()
+			changed, reason := d.is()
 			if reason == nil {
 				if err, off := d.until(ctx, changed, p.run); !off {
 					return err

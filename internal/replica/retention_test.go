@@ -135,7 +135,7 @@ func (p *pastOf) retained(policy Retention) []spot {
 		}
 	}
 	for key := range policy.tiers(&p.inv) {
-		all = append(all, spot{key.generation, key.txid})
+		all = append(all, spot(key))
 	}
 	slices.SortFunc(all, func(a, b spot) int {
 		return int(a.generation-b.generation)<<32 + int(a.txid) - int(b.txid)
