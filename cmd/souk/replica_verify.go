@@ -80,13 +80,19 @@ func (r *verifyResult) print(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "%s\n", r.Replica)
 	how := "their ends and links were read"
-	if r.Full {
+	switch {
+	case r.Full && len(r.Unchecked) == 0:
 		how = "every byte was read, " + amount(r.BytesRead)
+	case r.Full:
+		how = amount(r.BytesRead) + " were read besides their ends and links"
 	}
 	text := fmt.Sprintf("%s, %s, %s and %s for sale: %s.", count(r.Generations, "generation", "generations"), count(r.Files, "file", "files"),
 		count(r.Segments, "segment", "segments"), count(r.Blobs, "file", "files"), how)
-	if r.OK {
+	switch {
+	case r.OK && len(r.Unchecked) == 0:
 		text += " Nothing is damaged or missing."
+	case r.OK:
+		text += " Nothing of that is damaged or missing."
 	}
 	for _, u := range r.Unchecked {
 		text += " Not looked at: " + u
