@@ -297,7 +297,11 @@ func TestCopiesAreBounded(t *testing.T) {
 // TestLevelsSurviveFailures merges over a line that fails at random, with restarts and
 // clocks that are set back: at the end every level says what the database says.
 func TestLevelsSurviveFailures(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed-", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 9))
 			var skew atomic.Int64 // milliseconds

@@ -67,6 +67,9 @@ func appendTo(path, s string) error {
 // snapshots and blobs, in each way: a restore gives what was committed, or an error that
 // names an object and leaves nothing; it never gives anything else.
 func TestEveryObject(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it restores a hundred times")
+	}
 	for name, key := range map[string]*Key{"plain": nil, "encrypted": NewRecoveryKey()} {
 		t.Run(name, func(t *testing.T) { harmEveryObject(t, key) })
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/souk-market/souk/internal/testenv"
 )
 
-var faultRuns = flag.Int("faults", 2, "how many random histories TestFaults replicates over a line that fails")
+var faultRuns = flag.Int("faults", 1, "how many random histories TestFaults replicates over a line that fails")
 
 // TestFaults replicates random histories to a real S3 server over a line on which
 // requests and answers are lost, cut short, refused and late, with restarts amid: each

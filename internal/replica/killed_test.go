@@ -19,7 +19,7 @@ import (
 	"github.com/souk-market/souk/store"
 )
 
-var replicaKills = flag.Int("replica-kills", 4, "how often TestKilled kills a replicating process")
+var replicaKills = flag.Int("replica-kills", 3, "how often TestKilled kills a replicating process")
 
 // childEnv tells a process of this test binary what to do: "replicate" or "restore", the
 // directory and the replica's URL, each on a line.
