@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,33 +65,33 @@ func TestSealFastPrimary(t *testing.T) {
 		if err := l.replicator.Open(ctx); err != nil {
 			t.Fatal(err)
 		}
-		files := 0
+		var files atomic.Int64
 		var fenced error
 		a.begin(l, func(ctx context.Context) {
 			for i := 0; fenced == nil && ctx.Err() == nil; i++ {
 				l.order(t, fmt.Sprint("s", i%5))
 				pos, err := l.replicator.Sync(ctx)
 				if fenced = err; err == nil {
-					files = int(pos.TXID)
+					files.Store(int64(pos.TXID))
 				}
 			}
 		})
 		time.Sleep(time.Minute)
 		b.restore()
-		before := files
+		before := files.Load()
 		began := time.Now()
 		pos, err := b.life.follower.Promote(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
 		took := time.Since(began)
-		t.Logf("sealed %d files a second in %s, after %d more files", before/60, took, files-before)
+		t.Logf("sealed %d files a second in %s, after %d more files", before/60, took, files.Load()-before)
 		if before < 300 || took > sealTimeout {
 			t.Errorf("sealing took %s of a primary with %d files in a minute", took, before)
 		}
 		l.running.Wait()
-		if !errors.Is(fenced, ErrFenced) || pos.LSN != b.life.db.LastLSN() || int(pos.LSN) < files {
-			t.Errorf("the old primary ended with %v after %d files, the new one starts at %v", fenced, files, pos)
+		if !errors.Is(fenced, ErrFenced) || pos.LSN != b.life.db.LastLSN() || int64(pos.LSN) < files.Load() {
+			t.Errorf("the old primary ended with %v after %d files, the new one starts at %v", fenced, files.Load(), pos)
 		}
 	})
 }
@@ -166,6 +168,11 @@ func TestLease(t *testing.T) {
 				t.Error(err)
 			}
 		})
+		happened := func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(events)
+		}
 		client := s.client(s.link(2))
 		lease := func() Lease {
 			got, err := client.Lease(ctx)
@@ -183,15 +190,15 @@ func TestLease(t *testing.T) {
 		time.Sleep(25 * time.Second) // the last renewal was at 90 s at the latest
 		n.disturb(func(l *simLink) { l.cut = false })
 		time.Sleep(15 * time.Second)
-		if len(events) != 0 {
-			t.Errorf("a line that was cut for less than the time of the lease: %v", events)
+		if got := happened(); len(got) != 0 {
+			t.Errorf("a line that was cut for less than the time of the lease: %v", got)
 		}
 		n.disturb(func(l *simLink) { l.cut = true })
 		time.Sleep(time.Minute)
 		n.disturb(func(l *simLink) { l.cut = false })
 		time.Sleep(15 * time.Second)
-		if len(events) != 2 || !strings.HasPrefix(events[0], "lost") || !strings.HasPrefix(events[1], "back") {
-			t.Errorf("a line that was cut for a minute: %v", events)
+		if got := happened(); len(got) != 2 || !strings.HasPrefix(got[0], "lost") || !strings.HasPrefix(got[1], "back") {
+			t.Errorf("a line that was cut for a minute: %v", got)
 		}
 		n.stop()
 		if got := lease(); !got.Released || got.Expires.After(n.clock()) {
