@@ -38,7 +38,7 @@ func (h heir) askToHoldBack(ctx context.Context, g uint32) {
 		h.log.Warn("asking the old server to hold back failed; chasing it", "err", err)
 		return
 	}
-	h.log.Info("the old server still writes; asked it to hold back", "generation", g)
+	h.log.Debug("asked the old server to hold back", "generation", g)
 }
 
 // courtesy is what a Replicator remembers of askings to hold back, and of its clock; it

@@ -145,10 +145,12 @@ func (f *Follower) Promote(ctx context.Context) (Position, error) {
 		return Position{}, err
 	}
 	followed := f.Position().Generation
+	h := heir{f.client, f.node, f.opts.Clock, f.opts.Logger}
+	h.askToHoldBack(ctx, followed) // so that catching up ends before the chase begins
 	var opened Position
 	_, err := f.work(ctx, func(ctx context.Context) (bool, error) {
 		for {
-			pos, err := f.promote(ctx, followed)
+			pos, err := f.promote(ctx, h, followed)
 			if err == nil || final(err) || errors.Is(err, errNotSealed) || !pause(ctx, firstBackoff) {
 				opened = pos
 				return true, err
@@ -164,7 +166,7 @@ func (f *Follower) Promote(ctx context.Context) (Position, error) {
 }
 
 // promote is one attempt to end a generation and open the next.
-func (f *Follower) promote(ctx context.Context, followed uint32) (Position, error) {
+func (f *Follower) promote(ctx context.Context, h heir, followed uint32) (Position, error) {
 	all, err := f.client.generations(ctx)
 	if err != nil {
 		return Position{}, err
@@ -183,7 +185,6 @@ func (f *Follower) promote(ctx context.Context, followed uint32) (Position, erro
 		return Position{}, market.Errorf(market.Conflict, "Another server (node %s) has taken over the replica %s meanwhile, and this standby follows it now. "+
 			"Promote again to replace that one.", newest.Node, f.client).Because(ErrFenced)
 	}
-	h := heir{f.client, f.node, f.opts.Clock, f.opts.Logger}
 	end, err := h.seal(ctx, newest)
 	if err != nil {
 		return Position{}, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,8 @@ type sim struct {
 	dir    string // for restores and spools
 	nodes  [2]*simNode
 	late   sync.WaitGroup
+
+	rush atomic.Bool // everybody buys at once
 
 	failovers, cuts, generations int
 

@@ -61,10 +61,11 @@ type simLink struct {
 
 	mu    sync.Mutex // guards everything below
 	rng   *rand.Rand
-	dead  bool      // the machine is off: nothing more leaves it
-	cut   bool      // requests don't get through
-	until time.Time // requests wait until then
-	lossy int       // percent of requests that go wrong in some way
+	dead  bool          // the machine is off: nothing more leaves it
+	cut   bool          // requests don't get through
+	until time.Time     // requests wait until then
+	lossy int           // percent of requests that go wrong in some way
+	slow  time.Duration // on top of what a request takes
 }
 
 var errLine = errors.New("sim: no answer")
@@ -73,7 +74,7 @@ var errLine = errors.New("sim: no answer")
 func (l *simLink) roll() (dead, cut bool, wait time.Duration, fate int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wait = time.Duration(2+l.rng.IntN(40)) * time.Millisecond
+	wait = l.slow + time.Duration(2+l.rng.IntN(40))*time.Millisecond
 	if stall := time.Until(l.until); stall > 0 {
 		wait += stall
 	}

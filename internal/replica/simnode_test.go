@@ -97,7 +97,7 @@ func (n *simNode) startPrimary() {
 // sell takes orders; most are synchronous: acknowledged when they are in the replica.
 func (n *simNode) sell(ctx context.Context, l *simLife) {
 	rng := rand.New(rand.NewPCG(uint64(n.clock().UnixNano()), 2))
-	for pause(ctx, time.Duration(rng.IntN(12000))*time.Millisecond) {
+	for n.nextBuyer(ctx, rng) {
 		id := n.sim.nextOrder(n.name)
 		res, err := l.db.Update(ctx, market.MainTenant, store.Op{}, func(tx *store.Tx) error {
 			return store.Events.Insert(tx, &market.ProviderEvent{ID: id})
@@ -110,6 +110,20 @@ func (n *simNode) sell(ctx context.Context, l *simLife) {
 		cancel()
 		n.sim.answer(id, res.LSN, err == nil && l.db.ReadOnly() == nil && !l.link.isDead())
 	}
+}
+
+// nextBuyer waits for one: a few seconds, or hardly at all in a rush.
+func (n *simNode) nextBuyer(ctx context.Context, rng *rand.Rand) bool {
+	const look = 250 * time.Millisecond
+	for wait := time.Duration(rng.IntN(12000)) * time.Millisecond; wait > look; wait -= look {
+		if n.sim.rush.Load() {
+			return pause(ctx, time.Duration(rng.IntN(100))*time.Millisecond)
+		}
+		if !pause(ctx, look) {
+			return false
+		}
+	}
+	return pause(ctx, look)
 }
 
 func (s *sim) nextOrder(node string) string {
@@ -220,6 +234,9 @@ func (n *simNode) restore() {
 // promote makes a primary of a standby, maybe with a power cut in the middle, after
 // which it is done again.
 func (n *simNode) promote() {
+	n.sim.rush.Store(true) // so that orders come between the steps of a promotion
+	defer n.sim.rush.Store(false)
+	time.Sleep(time.Second)
 	for attempt := 0; n.life != nil && n.life.follower != nil && attempt < 20; attempt++ {
 		limit := time.Minute
 		if attempt == 0 && n.rng.IntN(3) == 0 {
