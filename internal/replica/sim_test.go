@@ -33,6 +33,7 @@ var (
 //
 // The long run: go test ./internal/replica -run TestTwoNodes -sim.runs 20 -sim.hours 12 -timeout 2h
 func TestTwoNodes(t *testing.T) {
+	failovers, acked := 0, 0
 	for seed := *simSeed; seed < *simSeed+uint64(*simRuns); seed++ {
 		t.Run(fmt.Sprint("seed-", seed), func(t *testing.T) {
 			s := simulate(t, seed, false)
@@ -40,10 +41,11 @@ func TestTwoNodes(t *testing.T) {
 				t.Error(v)
 			}
 			t.Logf("%d orders acknowledged, %d not, %d failovers, %d power cuts, %d generations", len(s.acked), s.unknown, s.failovers, s.cuts, s.generations)
-			if s.failovers == 0 || len(s.acked) == 0 {
-				t.Error("nothing happened")
-			}
+			failovers, acked = failovers+s.failovers, acked+len(s.acked)
 		})
+	}
+	if failovers == 0 || acked == 0 {
+		t.Errorf("nothing happened: %d failovers, %d orders", failovers, acked)
 	}
 }
 

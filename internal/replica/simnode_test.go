@@ -77,6 +77,9 @@ func (n *simNode) startPrimary() {
 		o.LeaseTTL = 30 * time.Second
 	}
 	l.replicator = New(l.db, nil, n.sim.client(l.link), o)
+	if n.rng.IntN(2) == 0 { // holding back is courtesy, and this one has none
+		l.replicator.courtesy.looked = time.Now().Add(1000 * time.Hour)
+	}
 	n.sim.logf("%s: primary at commit %d", n.name, l.db.LastLSN())
 	n.begin(l, func(ctx context.Context) {
 		if err := l.replicator.Run(ctx); err != nil {
@@ -235,7 +238,11 @@ func (n *simNode) restore() {
 // which it is done again.
 func (n *simNode) promote() {
 	n.sim.rush.Store(true) // so that orders come between the steps of a promotion
-	defer n.sim.rush.Store(false)
+	calm := time.AfterFunc(5*time.Second, func() { n.sim.rush.Store(false) })
+	defer func() {
+		calm.Stop()
+		n.sim.rush.Store(false)
+	}()
 	time.Sleep(time.Second)
 	for attempt := 0; n.life != nil && n.life.follower != nil && attempt < 20; attempt++ {
 		limit := time.Minute
