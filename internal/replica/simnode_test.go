@@ -243,7 +243,7 @@ func (n *simNode) promote() {
 		calm.Stop()
 		n.sim.rush.Store(false)
 	}()
-	time.Sleep(time.Second)
+	pause(context.Background(), time.Second)
 	for attempt := 0; n.life != nil && n.life.follower != nil && attempt < 20; attempt++ {
 		limit := time.Minute
 		if attempt == 0 && n.rng.IntN(3) == 0 {
