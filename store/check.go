@@ -32,6 +32,8 @@ type Report struct {
 	Records  map[string]int // by table
 	Problems []string       // the first maxProblems of them, each a sentence
 	More     int            // problems beyond those
+
+	brokenOff bool // what seems wrong from here on may be what wasn't read
 }
 
 // OK reports whether the database is whole.
@@ -40,6 +42,9 @@ func (r *Report) OK() bool { return len(r.Problems) == 0 }
 const maxProblems = 100
 
 func (r *Report) problem(format string, args ...any) {
+	if r.brokenOff {
+		return
+	}
 	if len(r.Problems) == maxProblems {
 		r.More++
 		return
@@ -87,7 +92,8 @@ func (c *checker) step() bool {
 	if c.opts.Progress != nil {
 		c.opts.Progress(c.report.Keys)
 	}
-	return c.ctx.Err() == nil
+	c.report.brokenOff = c.ctx.Err() != nil
+	return !c.report.brokenOff
 }
 
 // unreadable notes that something can't be read. What damaged files are the cause of is

@@ -478,11 +478,6 @@ func TestCheckCountsWhatItRead(t *testing.T) {
 	if total < rep.Keys || total > rep.Keys+rep.Keys/20 {
 		t.Errorf("%d reads of keys were expected, and there were %d", total, rep.Keys)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	rep, err = db.Check(ctx, CheckOptions{Progress: func(int) { cancel() }})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("a canceled check: %+v, %v", rep, err)
-	}
 	// A flood of problems is counted, not listed.
 	for i := range maxProblems + 20 {
 		rawSet(t, db, keyOf(99, recordKeys, texts(fmt.Sprint(i))), []byte{1})
@@ -490,6 +485,31 @@ func TestCheckCountsWhatItRead(t *testing.T) {
 	rep, err = db.Check(t.Context(), CheckOptions{})
 	if err != nil || len(rep.Problems) != maxProblems || rep.More != 20 {
 		t.Errorf("%d problems and %d more, %v; want %d and 20", len(rep.Problems), rep.More, err, maxProblems)
+	}
+}
+
+// TestCheckBrokenOff: a check that was broken off anywhere reports no problem that isn't one.
+func TestCheckBrokenOff(t *testing.T) {
+	db := openShop(t)
+	insertMany(t, db, 1500)
+	for i := range 4200 { // the log, too, is long enough to be broken off in
+		putEvent(t, db, fmt.Sprint("evt_", i), "")
+	}
+	whole, err := db.Check(t.Context(), CheckOptions{})
+	if err != nil || !whole.OK() {
+		t.Fatal(whole.Problems, err)
+	}
+	for steps := 1; steps <= whole.Keys/4096; steps++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		left := steps
+		rep, err := db.Check(ctx, CheckOptions{Progress: func(int) {
+			if left--; left == 0 {
+				cancel()
+			}
+		}})
+		if !errors.Is(err, context.Canceled) || len(rep.Problems) > 0 {
+			t.Errorf("broken off after %d keys: %v, %q", rep.Keys, err, rep.Problems)
+		}
 	}
 }
 

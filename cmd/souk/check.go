@@ -49,7 +49,7 @@ func (t *checkTask) run(ctx context.Context, h *house, c *control.Console) error
 	started := time.Now()
 	rep, err := t.check(ctx, h, c)
 	if rep == nil {
-		return unfinished(err, "The check was broken off before it had begun.")
+		return t.notBegun(c.Out, err)
 	}
 	res := checkResult{
 		Finished: err == nil, LSN: rep.LSN, Chain: rep.Chain.String(), Keys: rep.Keys, Records: rep.Records, Problems: append([]string{}, rep.Problems...), More: rep.More,
@@ -69,6 +69,14 @@ func (t *checkTask) run(ctx context.Context, h *house, c *control.Console) error
 			h.cfg.Data, count(len(rep.Problems)+rep.More, "problem", "problems"))
 	}
 	return nil
+}
+
+// notBegun prints the result of a check that hasn't looked at anything, and returns why.
+func (t *checkTask) notBegun(w io.Writer, why error) error {
+	if err := t.print(w, &checkResult{Records: map[string]int{}, Problems: []string{}}); err != nil {
+		return err
+	}
+	return unfinished(why, "The check was broken off before it had begun.")
 }
 
 func (t *checkTask) check(ctx context.Context, h *house, c *control.Console) (*store.Report, error) {

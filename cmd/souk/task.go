@@ -30,6 +30,14 @@ type task interface {
 	run(ctx context.Context, h *house, c *control.Console) error
 }
 
+// resultTask is a task with a result to print whatever becomes of it.
+type resultTask interface {
+	task
+	// notBegun prints the result where run hasn't printed one, and returns what there is to
+	// say of why.
+	notBegun(w io.Writer, why error) error
+}
+
 // tasks makes each kind of task, to be filled with what was asked for.
 var tasks = []func() task{
 	func() task { return new(checkTask) },
@@ -95,6 +103,9 @@ func do(ctx context.Context, cfg Config, t task) error {
 	err := control.Call(ctx, cfg.Data, t.name(), t, c)
 	if errors.Is(err, control.ErrNoServer) {
 		err = doClosed(ctx, cfg, t, c)
+	}
+	if t, ok := t.(resultTask); ok && ctx.Err() != nil && !s.written {
+		err = t.notBegun(s, err)
 	}
 	return s.close(err)
 }
@@ -170,16 +181,18 @@ func openClosedAs(cfg Config, standby bool) (*house, error) {
 
 // screen shows a task's output and, on standard error, its progress.
 type screen struct {
-	out *bufio.Writer
-	bar *progress
+	out     *bufio.Writer
+	bar     *progress
+	written bool // something, to out
 }
 
 func newScreen(out io.Writer, bar *os.File) *screen {
-	return &screen{bufio.NewWriterSize(out, 32<<10), newProgress(bar, 0)}
+	return &screen{out: bufio.NewWriterSize(out, 32<<10), bar: newProgress(bar, 0)}
 }
 
 func (s *screen) Write(b []byte) (int, error) {
 	s.bar.done()
+	s.written = true
 	return s.out.Write(b)
 }
 

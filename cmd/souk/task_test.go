@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,6 +161,7 @@ type printedCheck struct {
 	Records      map[string]int
 	Problems     []string
 	Digest       string
+	Read         int `json:"keys_read"`
 }
 
 func check(t *testing.T, data string, args ...string) (res printedCheck, status int) {
@@ -285,12 +287,10 @@ func TestDeadJobs(t *testing.T) {
 	server.Stop()
 }
 
-// TestInterruptedCheck breaks off a check that would take minutes, for a file for sale has
-// 256 GiB of zeros.
-func TestInterruptedCheck(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
-	const size = 256 << 30
-	stock(t, data, func(h *house, tx *store.Tx) error {
+// emptyFile adds a file for sale of 256 GiB of zeros, which takes minutes to check.
+func emptyFile(t *testing.T, data string) func(*house, *store.Tx) error {
+	return func(_ *house, tx *store.Tx) error {
+		const size = 256 << 30
 		sum := strings.Repeat("ab", 32)
 		f, err := os.Create(filepath.Join(data, "blobs", sum[:2], sum))
 		if err != nil {
@@ -301,7 +301,31 @@ func TestInterruptedCheck(t *testing.T) {
 			t.Skipf("this file system has no files with holes: %v", err)
 		}
 		return store.Blobs.Put(tx, &market.Blob{SHA256: sum, Size: size})
-	})
+	}
+}
+
+// brokenOff verifies the output of an interrupted souk check --json: one JSON object, and
+// the sentence for how far it came.
+func brokenOff(t *testing.T, out, errs string) {
+	t.Helper()
+	var res printedCheck
+	if err := json.Unmarshal([]byte(out), &res); err != nil || res.OK || res.Finished || res.Problems == nil || len(res.Problems) > 0 {
+		t.Errorf("%q (%v)", out, err)
+	}
+	want := "The check was broken off before it had begun."
+	if res.LSN > 0 {
+		want = fmt.Sprintf("The check was not finished: it was broken off after reading %d keys,", res.Read)
+	}
+	if !strings.Contains(errs, want) {
+		t.Errorf("%q, want %q", errs, want)
+	}
+}
+
+// TestInterruptedCheck breaks off a check of minutes, of a closed directory and of a
+// running server's, at any moment.
+func TestInterruptedCheck(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	stock(t, data, emptyFile(t, data))
 	interrupt := func(begun func(stderr string) bool) {
 		t.Helper()
 		c := begin(t, "check", "--full", "--json", "--data", data, "--log-level", "debug")
@@ -309,14 +333,10 @@ func TestInterruptedCheck(t *testing.T) {
 		if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		status := c.wait()
-		var res printedCheck
-		if err := json.Unmarshal([]byte(c.out.String()), &res); err != nil || status != 1 || res.OK || res.Finished || len(res.Problems) != 0 {
-			t.Errorf("status %d, %s (%v)", status, c.out.String(), err)
+		if status := c.wait(); status != 1 {
+			t.Errorf("status %d", status)
 		}
-		if !strings.Contains(c.errs.String(), "The check was not finished") {
-			t.Error(c.errs.String())
-		}
+		brokenOff(t, c.out.String(), c.errs.String())
 	}
 	interrupt(func(stderr string) bool { return strings.Contains(stderr, "working on it here") })
 	server := open(t, data, "--log-level", "debug")
@@ -326,12 +346,72 @@ func TestInterruptedCheck(t *testing.T) {
 		t.Errorf("afterwards: status %d, %+v", status, res)
 	}
 	// A server that is told to stop doesn't wait for the check either.
-	c := begin(t, "check", "--full", "--data", data)
+	c := begin(t, "check", "--full", "--json", "--data", data)
 	waitFor(t, "the check to begin", func() bool { return strings.Count(server.Log(), `msg="a command begins" command=check`) == 3 })
 	server.Stop()
-	if status := c.wait(); status != 1 || !strings.Contains(c.errs.String(), "The check was not finished") {
-		t.Errorf("status %d, %s", status, c.errs.String())
+	if status := c.wait(); status != 1 {
+		t.Errorf("status %d", status)
 	}
+	brokenOff(t, c.out.String(), c.errs.String())
+}
+
+// TestCheckInterruptedBeforeAndAfterItsBeginning ends the context of a check at both moments.
+func TestCheckInterruptedBeforeAndAfterItsBeginning(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	stock(t, data, emptyFile(t, data))
+	h, err := openClosed(Config{Data: data, LogLevel: slog.LevelError})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	for _, begun := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if !begun {
+			cancel()
+		}
+		var out bytes.Buffer
+		show := func(p control.Progress) {
+			if strings.Contains(p.Note, "now one of") { // the file
+				cancel()
+			}
+		}
+		err := (&checkTask{Full: true, JSON: true}).run(ctx, h, &control.Console{Out: &out, Show: show})
+		if err == nil || strings.Contains(out.String(), `"lsn":0`) == begun {
+			t.Errorf("begun %t: %v\n%s", begun, err, out.String())
+			continue
+		}
+		brokenOff(t, out.String(), err.Error())
+	}
+}
+
+// TestInterruptedBeforeTheServerAnswers: a check that a server was not asked for yet has a
+// result, too.
+func TestInterruptedBeforeTheServerAnswers(t *testing.T) {
+	data := t.TempDir()
+	if err := os.Mkdir(filepath.Join(data, "store"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(data, "control"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Listen("unix", filepath.Join(data, "control", "socket"))
+	if err != nil {
+		t.Skipf("no socket can be here: %v", err)
+	}
+	defer silent.Close()
+	c := begin(t, "check", "--json", "--data", data)
+	conn, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if status := c.wait(); status != 1 {
+		t.Errorf("status %d", status)
+	}
+	brokenOff(t, c.out.String(), c.errs.String())
 }
 
 // started is a command under way.

@@ -37,6 +37,9 @@ func Call(ctx context.Context, dir, command string, args any, c *Console) error 
 		return err
 	}
 	if err := json.NewEncoder(conn).Encode(Request{command, text}); err != nil {
+		if ctx.Err() != nil { // which has closed the connection
+			return fmt.Errorf("control: asking the server: %w", ctx.Err())
+		}
 		return gone(err)
 	}
 	defer context.AfterFunc(ctx, func() {
@@ -58,6 +61,12 @@ func dial(ctx context.Context, dir string) (*net.UnixConn, string, error) {
 	}
 	dialer := net.Dialer{Timeout: patience}
 	conn, err := dialer.DialContext(ctx, "unix", path)
+	if ctx.Err() != nil {
+		if err == nil {
+			conn.Close()
+		}
+		return nil, "", fmt.Errorf("control: finding the server: %w", ctx.Err())
+	}
 	if err != nil {
 		return nil, "", errors.Join(ErrNoServer, err)
 	}
