@@ -29,8 +29,8 @@ var moneyTables = [256]bool{
 // entitlements, licenses or the ledger call wait with their LSN once they are on disk, and
 // Update answers nil only after wait has. So do the repeat of such an operation, and for
 // the last commit of money before them: an Update that reads such records and writes
-// nothing, one that claims jobs, which act on what others have committed, and a ViewDurable
-// that reads such records. nil ends that.
+// nothing, one that claims jobs, which act on what others have committed (but see
+// Claim.NoAck), and a ViewDurable that reads such records. nil ends that.
 //
 // When wait fails, the commit stays, and Update's error is Unavailable and ErrNotConfirmed.
 // wait's context is Update's, and ends also when the database is closed or made read-only.

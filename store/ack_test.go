@@ -169,7 +169,13 @@ func TestRepeatedOperationWaits(t *testing.T) {
 	agent := Op{ID: "agent"}
 	update(t, db, agent, moneyWrites["a listing"].fn)
 	update(t, db, Op{}, func(tx *Tx) error { return Enqueue(tx, "mail", "x") })
-	claim := func(tx *Tx) error { _, err := ClaimJobs(tx, []Claim{{"mail", 1, time.Minute}}); return err }
+	claim := func(tx *Tx) error {
+		_, err := ClaimJobs(tx, []Claim{{Kind: "mail", Max: 1, Lease: time.Minute}})
+		return err
+	}
+	alert := func(tx *Tx) error {
+		return errors.Join(Enqueue(tx, "alert", "x"), errOfClaim(tx, Claim{Kind: "alert", Max: 1, Lease: time.Minute, NoAck: true}))
+	}
 	for name, c := range map[string]struct {
 		waits bool
 		do    func() error
@@ -181,8 +187,9 @@ func TestRepeatedOperationWaits(t *testing.T) {
 		"a receipt": {true, func() error {
 			return db.ViewDurable(t.Context(), tenant, func(tx *ReadTx) error { return loadOrder(tx) })
 		}},
-		"a job":  {true, func() error { return errOf(db.Update(t.Context(), tenant, Op{}, claim)) }},
-		"a page": {false, func() error { return db.View(t.Context(), tenant, func(tx *ReadTx) error { return loadOrder(tx) }) }},
+		"a job":    {true, func() error { return errOf(db.Update(t.Context(), tenant, Op{}, claim)) }},
+		"an alert": {false, func() error { return errOf(db.Update(t.Context(), tenant, Op{}, alert)) }},
+		"a page":   {false, func() error { return db.View(t.Context(), tenant, func(tx *ReadTx) error { return loadOrder(tx) }) }},
 		"a listing": {false, func() error {
 			return db.ViewDurable(t.Context(), tenant, func(tx *ReadTx) error { return loadAgent(tx) })
 		}},
@@ -204,6 +211,11 @@ func TestRepeatedOperationWaits(t *testing.T) {
 			t.Errorf("%s, confirmed: %v", name, err)
 		}
 	}
+}
+
+func errOfClaim(tx *Tx, c Claim) error {
+	_, err := ClaimJobs(tx, []Claim{c})
+	return err
 }
 
 func errOf(_ Result, err error) error { return err }

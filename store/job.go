@@ -68,6 +68,7 @@ type Claim struct {
 	Kind  string
 	Max   int
 	Lease time.Duration
+	NoAck bool // the jobs act on no money: claiming them doesn't wait as RequireAck says
 }
 
 // maxClaim bounds the jobs of one claim: each writes seven keys.
@@ -90,7 +91,7 @@ func ClaimJobs(tx *Tx, claims []Claim) ([]Job, error) {
 				return nil, err
 			}
 			claimed = append(claimed, j)
-			tx.own.acts = true
+			tx.own.acts = tx.own.acts || !c.NoAck
 		}
 	}
 	return claimed, nil

@@ -38,7 +38,7 @@ func (q *queue) enqueue(kind string, due time.Time, payload string) {
 func (q *queue) claim(kind string, n int) (jobs []Job) {
 	q.Helper()
 	q.do(func(tx *Tx) (err error) {
-		jobs, err = ClaimJobs(tx, []Claim{{kind, n, time.Minute}})
+		jobs, err = ClaimJobs(tx, []Claim{{Kind: kind, Max: n, Lease: time.Minute}})
 		return err
 	})
 	return jobs
@@ -238,7 +238,7 @@ func TestKindsOfJobsDontWaitForEachOther(t *testing.T) {
 	// One claim is bounded, whatever is asked for, and its kinds have their own leases.
 	var jobs []Job
 	q.do(func(tx *Tx) (err error) {
-		jobs, err = ClaimJobs(tx, []Claim{{"slow", 60, time.Second}, {"slow", 1000, time.Hour}})
+		jobs, err = ClaimJobs(tx, []Claim{{Kind: "slow", Max: 60, Lease: time.Second}, {Kind: "slow", Max: 1000, Lease: time.Hour}})
 		return err
 	})
 	if len(jobs) != maxClaim || !jobs[0].Due.Equal(q.now.Add(time.Second)) || !jobs[60].Due.Equal(q.now.Add(time.Hour)) {

@@ -65,6 +65,7 @@ func bucketAway(t *testing.T, policy string) {
 			t.Errorf("%s while the bucket is away: status %d", path, p.status)
 		}
 	}
+	waitFor(t, "the operator to be told while the bucket is away", func() bool { return strings.Contains(market.Log(), "alert: No replica acknowledges purchases") })
 
 	bucket.Choose(nil)
 	waitFor(t, "the bucket to acknowledge again", func() bool { return metric(t, v, "souk_sync_failing") == 0 })

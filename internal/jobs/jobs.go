@@ -35,6 +35,7 @@ type Handler struct {
 	Concurrency int           // jobs of the kind at once; 0 is 1
 	MaxAttempts int           // 0 is 20, about ten hours of back-off
 	Lease       time.Duration // how long one attempt may take; 0 is a minute
+	NoAck       bool          // it acts on no money, and runs also while no replica confirms that
 }
 
 // leaseGrace is how much longer than an attempt its claim is held, so that the note of
@@ -215,8 +216,31 @@ func (r *Runner) claim(ctx context.Context) (time.Duration, error) {
 	if due > 0 {
 		return min(due, maxWait), nil
 	}
+	for _, kinds := range acksApart(claims) {
+		if err := r.take(ctx, kinds); err != nil {
+			return maxWait, err
+		}
+	}
+	return 0, nil
+}
+
+// acksApart divides claims into those that wait for no replica and, after them, the others.
+func acksApart(claims []store.Claim) [2][]store.Claim {
+	var parts [2][]store.Claim
+	for _, c := range claims {
+		part := &parts[1]
+		if c.NoAck {
+			part = &parts[0]
+		}
+		*part = append(*part, c)
+	}
+	return parts
+}
+
+// take claims jobs and starts them.
+func (r *Runner) take(ctx context.Context, claims []store.Claim) error {
 	var claimed []store.Job
-	_, err = r.db.Update(ctx, r.tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) (err error) {
+	_, err := r.db.Update(ctx, r.tenant, store.Op{Class: store.Ephemeral}, func(tx *store.Tx) (err error) {
 		claimed, err = store.ClaimJobs(tx, claims)
 		return err
 	})
@@ -224,12 +248,12 @@ func (r *Runner) claim(ctx context.Context) (time.Duration, error) {
 		err = errors.Join(err, r.putBack(ctx, claimed))
 	}
 	if err != nil {
-		return maxWait, err
+		return err
 	}
 	for i := range claimed {
 		r.start(ctx, &claimed[i])
 	}
-	return 0, nil
+	return nil
 }
 
 // unconfirmedWait is how long jobs rest whose cause no replica has confirmed.
@@ -271,7 +295,7 @@ func (r *Runner) free() []store.Claim {
 	for _, kind := range slices.Sorted(maps.Keys(r.handlers)) {
 		h := r.handlers[kind]
 		if n := h.Concurrency - r.busy[kind]; n > 0 {
-			claims = append(claims, store.Claim{Kind: kind, Max: n, Lease: h.Lease + leaseGrace})
+			claims = append(claims, store.Claim{Kind: kind, Max: n, Lease: h.Lease + leaseGrace, NoAck: h.NoAck})
 		}
 	}
 	return claims

@@ -426,7 +426,7 @@ func TestCrashAfterTheEffectRepeatsIt(t *testing.T) {
 }
 
 // TestJobsWaitForTheReplica: while no replica confirms what jobs act on, none runs and none
-// loses an attempt.
+// loses an attempt; those that act on no money run at once.
 func TestJobsWaitForTheReplica(t *testing.T) {
 	test(t, func(b *bench) {
 		var away atomic.Bool
@@ -447,9 +447,18 @@ func TestJobsWaitForTheReplica(t *testing.T) {
 		var ran record
 		h := ran.handler(nil)
 		h.MaxAttempts = 3
-		defer b.run(map[string]jobs.Handler{"mail": h})()
+		var alerts record
+		alert := alerts.handler(nil)
+		alert.NoAck = true
+		defer b.run(map[string]jobs.Handler{"mail": h, "warning": alert})()
+		time.Sleep(time.Minute)
+		start := time.Now()
+		b.enqueue("warning", "the bucket is away")
 		time.Sleep(time.Hour)
 		b.want(1, 0, 0)
+		if all := alerts.all(); len(all) != 1 || all[0].at.Sub(start) > time.Second {
+			b.Errorf("the alert ran %+v, want at once", all)
+		}
 		away.Store(false)
 		time.Sleep(time.Hour)
 		b.want(0, 0, 0)

@@ -33,7 +33,7 @@ type Mailer struct {
 func (m *Mailer) Handlers() map[string]jobs.Handler {
 	return map[string]jobs.Handler{
 		order.ReceiptMail: {Run: m.receipt, Concurrency: 4},
-		market.AlertJob:   {Run: m.alert},
+		market.AlertJob:   {Run: m.alert, NoAck: true},
 	}
 }
 
