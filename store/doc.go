@@ -73,6 +73,13 @@ const (
 	tableBalances     tableID = 15
 	tableSessions     tableID = 16
 	tableDrills       tableID = 17
+	tableTexts        tableID = 18
+	tableReleases     tableID = 19
+	tableShelves      tableID = 20
+	tableTagAliases   tableID = 21
+	tableRedirects    tableID = 22
+	tablePages        tableID = 23
+	tableReviews      tableID = 24
 )
 
 // ops holds the operations done, by ID. Index 1, by age, went away with schema version 2.
@@ -124,6 +131,33 @@ var (
 	})
 	AgentsOfSeller = ordered(Agents, 6, "seller", text[market.SellerID],
 		func(a *market.Agent) (market.SellerID, place, bool) { return a.Seller, byKey, true }).withCounts()
+	PickedAgents = ordered(Agents, 7, "pick", all, func(a *market.Agent) (All, place, bool) {
+		return All{}, newestFirst(a.Picked), a.Visible() && !a.Picked.IsZero()
+	})
+)
+
+// What belongs to an agent: its long texts, its releases, the newest first, the slugs it
+// had before, and its reviews that everyone may read, the newest first.
+var (
+	Texts           = newTable(tableTexts, "texts", "description", func(t *market.AgentText) market.AgentID { return t.Agent })
+	Releases        = newTable(tableReleases, "releases", "release", func(r *market.AgentRelease) market.ReleaseID { return r.ID })
+	ReleasesOfAgent = ordered(Releases, 1, "agent", text[market.AgentID],
+		func(r *market.AgentRelease) (market.AgentID, place, bool) {
+			return r.Agent, newestFirst(r.Released), true
+		}).withCounts()
+	Redirects      = newTable(tableRedirects, "redirects", "redirect", func(r *market.Redirect) string { return r.Slug })
+	Reviews        = newTable(tableReviews, "reviews", "review", func(r *market.Review) market.ReviewID { return r.ID })
+	ReviewByLine   = unique(Reviews, 1, "sale", func(r *market.Review) market.LineID { return r.Line })
+	ReviewsOfAgent = ordered(Reviews, 2, "agent", text[market.AgentID], func(r *market.Review) (market.AgentID, place, bool) {
+		return r.Agent, newestFirst(r.Created), r.Counts()
+	}).withCounts()
+)
+
+// Shelves of the catalogue, tags that are written in two ways, and the operator's pages.
+var (
+	Shelves    = newTable(tableShelves, "shelves", "category", func(s *market.Shelf) market.Category { return s.Category })
+	TagAliases = newTable(tableTagAliases, "tag-aliases", "tag", func(a *market.TagAlias) market.Tag { return a.Alias })
+	Pages      = newTable(tablePages, "pages", "page", func(p *market.StaticPage) string { return p.Slug })
 )
 
 // Blobs that the tenant's records name.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -264,7 +265,7 @@ func same(a, b *market.Agent) bool {
 		return false
 	}
 	x.Updated, x.Release.Released, x.Created = y.Updated, y.Release.Released, y.Created
-	return x == y
+	return reflect.DeepEqual(x, y)
 }
 
 // slug is the n-th choice of a slug, from 1: the name, the name with its source, the

@@ -86,7 +86,7 @@ func TestImportUpdatesWhatDiffers(t *testing.T) {
 	if after.Name != "Agent Nine" || after.Release.Version != "2.0" || after.Release.ID == before.Release.ID || after.Release.File == before.Release.File {
 		t.Errorf("%+v", after)
 	}
-	if after.ID != before.ID || after.Offer != before.Offer {
+	if after.ID != before.ID || after.Offer.ID != before.Offer.ID || after.Offer.Price != before.Offer.Price {
 		t.Errorf("the offer was %+v and is %+v", before.Offer, after.Offer)
 	}
 }

@@ -18,10 +18,16 @@ type Seller struct {
 	Slug    string    `cbor:"slug"`
 	Name    string    `cbor:"name"`
 	Created time.Time `cbor:"created"`
+
+	About    string    `cbor:"about,omitempty"` // Markdown, at most MaxText bytes
+	Site     string    `cbor:"site,omitempty"`  // an https address of their own
+	Country  string    `cbor:"country,omitempty"`
+	Verified time.Time `cbor:"verified,omitzero"` // when the operator knew who they are; zero is not
 }
 
 // Agent is a listing: what is shown, found and sold. Its slug is the seed of every URL
-// of it and never changes; ExternalID names it in the registry it was imported from.
+// of it; slugs that it had before redirect to it. ExternalID names it in the registry it
+// was imported from.
 type Agent struct {
 	ID         AgentID      `cbor:"id"`
 	Seller     SellerID     `cbor:"seller"`
@@ -33,21 +39,56 @@ type Agent struct {
 	Source     string       `cbor:"source,omitempty"`
 	Popularity int64        `cbor:"pop,omitempty"` // downloads per month where the source counts them
 	State      ListingState `cbor:"state"`
-	Offer      Offer        `cbor:"offer"`   // the way to buy it; several come with the catalogue in depth
+	Offer      Offer        `cbor:"offer"`   // the way to buy it that is shown first
 	Release    Release      `cbor:"release"` // the newest version
 	Created    time.Time    `cbor:"created"`
 	Updated    time.Time    `cbor:"updated"` // of the listing itself, as its source tells it
+
+	Also   []Offer   `cbor:"also,omitempty"` // further ways to buy it, up to MaxOffers in all
+	Tags   []Tag     `cbor:"tags,omitempty"` // sorted
+	Facts  Facts     `cbor:"facts,omitzero"`
+	Images []Image   `cbor:"images,omitempty"` // the first is its cover
+	Rating Rating    `cbor:"rating,omitzero"`
+	Picked time.Time `cbor:"picked,omitzero"` // when the operator picked it for the home page
 }
 
 // Visible reports whether the public may see and buy the agent.
 func (a *Agent) Visible() bool { return a.State == ListingPublished }
 
+// Listed reports whether the agent has a page: for everybody, or for who has its address.
+func (a *Agent) Listed() bool { return a.Visible() || a.State == ListingUnlisted }
+
+// Offers are all ways to buy the agent.
+func (a *Agent) Offers() []Offer { return append([]Offer{a.Offer}, a.Also...) }
+
+// OfferNamed returns the way to buy the agent that has an ID.
+func (a *Agent) OfferNamed(id OfferID) (Offer, bool) {
+	if a.Offer.ID == id {
+		return a.Offer, true
+	}
+	for _, o := range a.Also {
+		if o.ID == id {
+			return o, true
+		}
+	}
+	return Offer{}, false
+}
+
 // Offer is a way to buy an agent. Price zero is free.
 type Offer struct {
-	ID      OfferID `cbor:"id"`
-	Price   Money   `cbor:"price"`
-	License bool    `cbor:"license,omitempty"` // a sale gives a licence key besides the download
+	ID       OfferID  `cbor:"id"`
+	Price    Money    `cbor:"price"`
+	License  bool     `cbor:"license,omitempty"`  // a sale gives a licence key besides the download
+	Name     string   `cbor:"name,omitempty"`     // "Team": needed where there are several
+	Includes []string `cbor:"includes,omitempty"` // what a sale gives besides, a line each
 }
+
+// Limits of offers: of an agent, lines of what one includes, bytes of a line.
+const (
+	MaxOffers    = 6
+	MaxIncludes  = 8
+	MaxOfferText = 120
+)
 
 // Release is a version of an agent with its file.
 type Release struct {

@@ -183,6 +183,7 @@ func NewPaymentID(t time.Time) PaymentID         { return NewID[PaymentID](t) }
 func NewEntitlementID(t time.Time) EntitlementID { return NewID[EntitlementID](t) }
 func NewLicenseID(t time.Time) LicenseID         { return NewID[LicenseID](t) }
 func NewPostingID(t time.Time) PostingID         { return NewID[PostingID](t) }
+func NewReviewID(t time.Time) ReviewID           { return NewID[ReviewID](t) }
 func NewJobID(t time.Time) JobID                 { return NewID[JobID](t) }
 func NewNodeID(t time.Time) NodeID               { return NewID[NodeID](t) }
 
