@@ -118,6 +118,10 @@ func (r *Replicator) replaced(ctx context.Context, node market.NodeID, g uint32,
 	if r.isOpen() {
 		r.opts.OnFenced(fencedBy(r.client, node, g, ""))
 	}
+	// Of several that seal at once, one's tombstone may be there and another's manifest.
+	if m, err := r.client.manifest(ctx, g); err == nil {
+		node = m.Node
+	}
 	return fencedBy(r.client, node, g, r.divergence(ctx, common))
 }
 

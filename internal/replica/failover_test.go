@@ -3,6 +3,7 @@ package replica
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ func TestFailover(t *testing.T) {
 	onEveryReplica(t, []scenario{
 		{"a restored node takes over and the old one is fenced", testTakeOver},
 		{"of two nodes that take over at once one owns the next generation", testTakeOverRace},
+		{"the refusal names who goes on, not who sealed", testSealedByAnother},
 		{"a directory that was rolled back is refused", testRolledBack},
 		{"a directory that went another way is refused", testDiverged},
 		{"another marketplace's replica is refused", testForeign},
@@ -111,6 +113,30 @@ func testTakeOverRace(t *testing.T, p *place) {
 	default:
 		t.Errorf("the two answer %v and %v, and there are %d generations", errA, errB, len(all))
 	}
+}
+
+// testSealedByAnother: whose tombstone ends a generation doesn't decide who goes on.
+func testSealedByAnother(t *testing.T, p *place) {
+	old := openNode(t, t.TempDir())
+	r := old.replicate(p.client())
+	old.sell("before")
+	pos := mustSync(t, r)
+	h := heir{p.client(), "nod_loser", time.Now, slog.New(slog.DiscardHandler)}
+	if err := h.writeTombstone(ctx, pos, 2); err != nil {
+		t.Fatal(err)
+	}
+	winner, _ := p.restore(Target{})
+	winner.takeOver(p.client())
+	refused := func(how string, err error) {
+		t.Helper()
+		if !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), string(winner.db.Node().ID)) || strings.Contains(err.Error(), "nod_loser") {
+			t.Errorf("%s: %v, want ErrFenced that names %s", how, err, winner.db.Node().ID)
+		}
+	}
+	refused("starting again", New(old.db, old.blobs, p.client(), Options{}).Open(ctx))
+	old.sell("too late")
+	_, err := r.Sync(ctx)
+	refused("writing", err)
 }
 
 func testRolledBack(t *testing.T, p *place) {
