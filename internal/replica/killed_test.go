@@ -3,15 +3,20 @@ package replica
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/benbjohnson/litestream"
+	"github.com/superfly/ltx"
 
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
@@ -22,25 +27,41 @@ import (
 var replicaKills = flag.Int("replica-kills", 3, "how often TestKilled kills a replicating process")
 
 // childEnv tells a process of this test binary what to do: "replicate" or "restore", the
-// directory and the replica's URL, each on a line.
+// directory, the replica's URL, and when the test began in milliseconds of Unix time, each
+// on a line.
 const childEnv = "SOUK_TEST_CHILD"
 
-// fast is how much faster than the machine's a child's clock runs, so that a minute of
-// it sees hours of merges, snapshots and retention.
-const fast = 600
+// fast is how much faster than the machine's the clock of all children runs: a day in a
+// second, so that one that lives for more sees two sweeps, which are a day apart.
+const fast = 24 * 3600
+
+// killedRetention keeps every file for a second of the machine's, a time in which one that
+// is being shipped is reported, and little besides.
+var killedRetention = Retention{Fine: day, Medium: day, Daily: 3, Weekly: -1, Monthly: -1, Grace: day}
 
 // TestKilled kills a process again and again while it commits, ships, merges, takes
 // snapshots and deletes what is no longer kept, and then one that restores. Each state
 // that the replica can be restored to is that of its commit; what was reported to be
 // shipped is there.
 func TestKilled(t *testing.T) {
-	k := &killed{t: t, rng: rand.New(rand.NewPCG(rand.Uint64(), 0)), dir: filepath.Join(t.TempDir(), "node"), url: testenv.S3(t).URL("killed")}
-	for range *replicaKills {
-		k.life()
+	for name, url := range map[string]func(t *testing.T) string{
+		"file": func(t *testing.T) string { return "file://" + t.TempDir() },
+		"s3":   func(t *testing.T) string { return testenv.S3(t).URL("killed") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := &killed{t: t, rng: rand.New(rand.NewPCG(rand.Uint64(), 0)), dir: filepath.Join(t.TempDir(), "node"), url: url(t), began: time.Now()}
+			for range *replicaKills {
+				k.life()
+			}
+			k.settle()
+			k.restores()
+			k.killRestore()
+			t.Logf("%d commits; deleted were %d files, %d segments, %d blobs", k.shipped, k.deleted.Files, k.deleted.Segments, k.deleted.Blobs)
+			if *replicaKills >= 20 && (k.deleted.Files == 0 || k.deleted.Segments == 0 || k.deleted.Blobs == 0) {
+				t.Error("retention deleted nothing: it was not tested")
+			}
+		})
 	}
-	k.settle()
-	k.restores()
-	k.killRestore()
 }
 
 type killed struct {
@@ -48,14 +69,58 @@ type killed struct {
 	rng     *rand.Rand
 	dir     string
 	url     string
-	shipped store.LSN // the highest that a child has reported
+	began   time.Time
+	shipped store.LSN   // the highest that a child has reported
+	kept    []store.LSN // those reported since retention looked for the last time, which has deleted none of them
+	deleted Collection  // in all
+}
+
+// quick is a clock that shows the machine's time at began, and runs fast from then on.
+func quick(began time.Time) func(at time.Time) time.Time {
+	return func(at time.Time) time.Time { return began.Add(fast * at.Sub(began)) }
+}
+
+// quickened is a bucket whose listings have the times of such a clock: S3 lists when an
+// object was uploaded, by the server's.
+type quickened struct {
+	transport
+	clock func(time.Time) time.Time
+}
+
+func (q quickened) ltx(ctx context.Context, under string) (litestream.ReplicaClient, error) {
+	c, err := q.transport.ltx(ctx, under)
+	return quickenedClient{c, q.clock}, err
+}
+
+type quickenedClient struct {
+	litestream.ReplicaClient
+	clock func(time.Time) time.Time
+}
+
+func (c quickenedClient) LTXFiles(ctx context.Context, level int, seek ltx.TXID, metadata bool) (ltx.FileIterator, error) {
+	all, err := c.ReplicaClient.LTXFiles(ctx, level, seek, metadata)
+	if err != nil {
+		return nil, err
+	}
+	return quickenedFiles{all, c.clock}, nil
+}
+
+type quickenedFiles struct {
+	ltx.FileIterator
+	clock func(time.Time) time.Time
+}
+
+func (f quickenedFiles) Item() *ltx.FileInfo {
+	info := *f.FileIterator.Item()
+	info.CreatedAt = f.clock(info.CreatedAt)
+	return &info
 }
 
 // start runs a child of this test.
 func (k *killed) start(job, dir string) (cmd *exec.Cmd, out *bufio.Scanner) {
 	k.t.Helper()
 	cmd = exec.Command(os.Args[0], "-test.run", "^TestKilledChild$", "-test.v")
-	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{job, dir, k.url}, "\n"))
+	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{job, dir, k.url, fmt.Sprint(k.began.UnixMilli())}, "\n"))
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		k.t.Fatal(err)
@@ -72,9 +137,20 @@ func (k *killed) life() {
 	time.AfterFunc(time.Duration(200+k.rng.IntN(2500))*time.Millisecond, func() { cmd.Process.Kill() })
 	for out.Scan() {
 		var lsn store.LSN
-		switch n, _ := fmt.Sscanf(out.Text(), "shipped %d", &lsn); {
-		case n == 1:
+		var gone Collection
+		if n, _ := fmt.Sscanf(out.Text(), "shipped %d", &lsn); n == 1 {
 			k.shipped = max(k.shipped, lsn)
+			k.kept = append(k.kept, lsn)
+			continue
+		}
+		if n, _ := fmt.Sscanf(out.Text(), "deleted %d %d %d", &gone.Files, &gone.Segments, &gone.Blobs); n == 3 {
+			k.deleted.Files += gone.Files
+			k.deleted.Segments += gone.Segments
+			k.deleted.Blobs += gone.Blobs
+		}
+		switch {
+		case out.Text() == "collecting":
+			k.kept = nil
 		case strings.HasPrefix(out.Text(), "failed"):
 			k.t.Error(out.Text())
 		}
@@ -104,13 +180,34 @@ func (k *killed) restores() {
 		if i > 0 {
 			target.LSN = 1 + store.LSN(k.rng.Uint64N(uint64(k.shipped)))
 		}
+		if i > 4 && len(k.kept) > 0 {
+			target.LSN = k.kept[k.rng.IntN(len(k.kept))]
+		}
 		dir := filepath.Join(k.t.TempDir(), "restored")
 		rep, err := Restore(ctx, []*Client{p.client()}, dir, target, RestoreOptions{})
+		kept := k.keptBefore(target.LSN)
+		if target.LSN > 0 && kept == 0 && market.Is(err, market.NotFound) {
+			continue // that commit is no longer kept
+		}
 		if err != nil {
-			k.t.Fatalf("restoring commit %d: %v", target.LSN, err)
+			k.t.Fatalf("restoring commit %d, where a kept file ends with %d: %v", target.LSN, kept, err)
+		}
+		if rep.LSN < kept {
+			k.t.Errorf("restoring commit %d goes to %d, and a file ended with %d", target.LSN, rep.LSN, kept)
 		}
 		k.compare(dir, rep.LSN)
 	}
+}
+
+// keptBefore is the last commit up to lsn with which a file ends that is surely kept, 0
+// for none.
+func (k *killed) keptBefore(lsn store.LSN) (last store.LSN) {
+	for _, at := range k.kept {
+		if at <= lsn {
+			last = max(last, at)
+		}
+	}
+	return last
 }
 
 // killRestore kills restores at random moments, and lets the last one end.
@@ -171,7 +268,7 @@ func (k *killed) compare(dir string, lsn store.LSN) {
 }
 
 // commitOf is what commit lsn does: it gives a seller a name, or deletes it for "". Each
-// 19th uploads a file besides.
+// 19th uploads a file besides, and forgets one.
 func commitOf(lsn store.LSN) (id market.SellerID, name string) {
 	id = market.SellerID(fmt.Sprint("sel_", lsn%211))
 	if lsn%7 == 0 {
@@ -183,7 +280,7 @@ func commitOf(lsn store.LSN) (id market.SellerID, name string) {
 // TestKilledChild is the process that is killed; by itself it does nothing.
 func TestKilledChild(t *testing.T) {
 	job := strings.Split(os.Getenv(childEnv), "\n")
-	if len(job) != 3 {
+	if len(job) != 4 {
 		t.Skip("it is a part of TestKilled")
 	}
 	c, err := OpenClient(job[2], ClientOptions{})
@@ -191,7 +288,8 @@ func TestKilledChild(t *testing.T) {
 		if job[0] == "restore" {
 			_, err = Restore(ctx, []*Client{c}, job[1], Target{}, RestoreOptions{})
 		} else {
-			err = replicateForever(openNode(t, job[1]), c, t.TempDir())
+			began, _ := strconv.ParseInt(job[3], 10, 64)
+			err = replicateForever(openNode(t, job[1]), c, t.TempDir(), quick(time.UnixMilli(began)))
 		}
 	}
 	if err != nil {
@@ -200,13 +298,28 @@ func TestKilledChild(t *testing.T) {
 }
 
 // replicateForever commits and replicates until it is killed.
-func replicateForever(n *node, c *Client, spool string) error {
-	began := time.Now()
-	clock := func() time.Time { return began.Add(fast * time.Since(began)) }
-	r := New(n.db, n.blobs, c, Options{Interval: 30 * time.Millisecond, SnapshotEvery: 20 * time.Minute, SpoolDir: spool, Clock: clock})
+func replicateForever(n *node, c *Client, spool string, clock func(time.Time) time.Time) error {
+	if _, dir := c.at.(*dirTransport); !dir {
+		c.at = quickened{c.at, clock}
+	}
+	r := New(n.db, n.blobs, c, Options{
+		Interval: 30 * time.Millisecond, SnapshotEvery: 8 * time.Hour, Retention: killedRetention,
+		SpoolDir: spool, Clock: func() time.Time { return clock(time.Now()) },
+	})
 	if err := r.Open(ctx); err != nil {
 		return err
 	}
+	go func() {
+		for r.Shipped(ctx, r.Position().LSN+1) == nil { // whenever there is a new file
+			fmt.Println("collecting")
+			done, err := r.Collect(ctx)
+			if err != nil {
+				fmt.Printf("failed: collecting: %v\n", err)
+				return
+			}
+			fmt.Printf("deleted %d %d %d\n", done.Files, done.Segments, done.Blobs)
+		}
+	}()
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	go func() {
@@ -234,10 +347,11 @@ func replicateForever(n *node, c *Client, spool string) error {
 func (n *node) commitNext() error {
 	lsn := n.db.LastLSN() + 1
 	id, name := commitOf(lsn)
+	file := func(lsn store.LSN) string { return fmt.Sprintf("file of commit %d", lsn) }
 	var ref blob.Ref
 	if lsn%19 == 0 {
 		var err error
-		if ref, err = n.blobs.Put(ctx, strings.NewReader(fmt.Sprintf("file of commit %d", lsn)), 1<<20); err != nil {
+		if ref, err = n.blobs.Put(ctx, strings.NewReader(file(lsn)), 1<<20); err != nil {
 			return err
 		}
 	}
@@ -245,6 +359,12 @@ func (n *node) commitNext() error {
 		if ref.Size > 0 {
 			if err := store.Blobs.Put(tx, &market.Blob{SHA256: ref.Sum.String(), Size: ref.Size}); err != nil {
 				return err
+			}
+			if lsn > 10*19 {
+				old := fmt.Sprintf("%x", sha256.Sum256([]byte(file(lsn-10*19))))
+				if err := store.Blobs.Delete(tx, old); err != nil {
+					return err
+				}
 			}
 		}
 		if name != "" {
