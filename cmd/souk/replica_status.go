@@ -62,8 +62,9 @@ func (t *replicaStatusTask) run(ctx context.Context, h *house, c *control.Consol
 // replicaStatus is how one replica is, as it is printed.
 type replicaStatus struct {
 	replica.Status
-	Shipping    bool       `json:"shipping"` // by the server that answered
-	CanRead     bool       `json:"canRead"`  // with the key at hand
+	Shipping    bool       `json:"shipping"`       // by the server that answered
+	CanRead     bool       `json:"canRead"`        // with the key at hand
+	Away        string     `json:"away,omitempty"` // why it doesn't answer now
 	SurveyError string     `json:"surveyError,omitempty"`
 	NextDrill   time.Time  `json:"nextDrill,omitzero"`
 	LastDrill   *drillLine `json:"lastDrill,omitempty"`
@@ -122,8 +123,14 @@ func (s *replicaStatus) ask(ctx context.Context, from drill.Source, h *house, su
 	if from.Replicator != nil && !survey {
 		return
 	}
+	if from.Replicator != nil {
+		if err := from.Replicator.Ask(ctx); err != nil {
+			s.away(err)
+			return
+		}
+	}
 	policy := h.cfg.replicaFor(from.Client.String()).Keep
-	found, err := from.Client.Survey(ctx, policy)
+	found, err := from.Client.Survey(ctx, policy, h.leaseIn(from))
 	if err != nil {
 		s.SurveyError = replica.Words(err)
 	}
@@ -137,6 +144,23 @@ func (s *replicaStatus) ask(ctx context.Context, from drill.Source, h *house, su
 		s.Segments, s.Blobs, s.Restorable, s.Forecast = found.Segments, found.Blobs, found.Restorable, found.Forecast
 	}
 	s.Requests = from.Client.Requests()
+}
+
+// away is the state of a replica that a server ships to and that doesn't answer now. While
+// nothing is to be shipped, only who asks for the status finds that out.
+func (s *replicaStatus) away(err error) {
+	s.Away = replica.Words(err)
+	if s.State == market.ReplicaHealthy {
+		s.State = market.ReplicaBroken
+	}
+}
+
+// leaseIn is how long the lease runs that this server keeps in a replica, 0 for none.
+func (h *house) leaseIn(s drill.Source) time.Duration {
+	if len(h.replicas) == 0 || s.Replicator != h.replicas[0].Replicator {
+		return 0
+	}
+	return h.cfg.Lease
 }
 
 // syncText says what purchases wait for, "" when for nothing.

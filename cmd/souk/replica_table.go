@@ -24,6 +24,9 @@ func (s *replicaStatus) print(w io.Writer, now time.Time) error {
 		line("Position", "unknown: it hasn't been opened, or nothing has been shipped yet")
 	}
 	line("Lag", "%s, %s", count(int(s.LagCommits), "commit", "commits"), span(inSeconds(s.LagSeconds)))
+	if at := s.LastContact; at != nil {
+		line("Contact", "it has answered %s ago", span(now.Sub(*at)))
+	}
 	if s.LastError != "" && s.LastError != s.Fenced {
 		line("Last error", "%s%s", errorAge(s.LastErrorAt, now), plain(s.LastError))
 	}
@@ -77,6 +80,8 @@ func (s *replicaStatus) stateText() string {
 	switch {
 	case s.Fenced != "":
 		return "fenced: " + plain(s.Fenced)
+	case s.Away != "":
+		return "away: " + plain(s.Away)
 	case s.State == market.ReplicaBroken:
 		return "broken"
 	case !s.Shipping && s.LagCommits > 0:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/replica"
+	"github.com/souk-market/souk/internal/testenv"
 )
 
 // statuses runs souk replica status --json.
@@ -63,6 +65,48 @@ func TestReplicaStatus(t *testing.T) {
 	for _, secret := range []string{pair.RecoveryKey, pair.ServerKey} {
 		if strings.Contains(out+server.Log(), secret) {
 			t.Error("a key is shown")
+		}
+	}
+	server.Stop()
+}
+
+// TestStatusOfAReplicaThatIsAway: with nothing to be shipped only the question tells.
+func TestStatusOfAReplicaThatIsAway(t *testing.T) {
+	data, place := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "replica")
+	stock(t, data, nil)
+	bucket := testenv.NewFaultyS3(t, testenv.S3(t))
+	server := open(t, data, "--replica", bucket.URL("souk"), "--replica", "file://"+place)
+	waitFor(t, "the replicas", func() bool {
+		all := statuses(t, "--data", data)
+		return all[0].LagCommits == 0 && all[1].LagCommits == 0 && all[0].Listed != nil && all[1].Listed != nil
+	})
+	for _, s := range statuses(t, "--data", data) {
+		if s.State != market.ReplicaHealthy || s.Away != "" || s.LastContact == nil {
+			t.Errorf("while it answers: %+v", s)
+		}
+	}
+	bucket.Choose(func(*http.Request) testenv.Fault { return testenv.Expired })
+	if err := os.Rename(place, place+" unmounted"); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range statuses(t, "--data", data) {
+		if s.State != market.ReplicaBroken || s.Away == "" || s.LagCommits != 0 || s.LastContact == nil {
+			t.Errorf("while it is away: %+v", s)
+		}
+	}
+	out := strings.Join(strings.Fields(mustSouk(t, "replica", "status", "--data", data)), " ")
+	for _, want := range []string{"away: ", "credentials have expired", "a disk isn't mounted", "it has answered"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in:\n%s", want, out)
+		}
+	}
+	bucket.Choose(nil)
+	if err := os.Rename(place+" unmounted", place); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range statuses(t, "--data", data) {
+		if s.State != market.ReplicaHealthy || s.Away != "" {
+			t.Errorf("when it is back: %+v", s)
 		}
 	}
 	server.Stop()

@@ -155,7 +155,9 @@ func (c *Client) overwriteObject(ctx context.Context, key string, body []byte) e
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	c.count.sent(1, int64(len(body)))
-	return c.explain(c.at.overwrite(ctx, key, bytes.NewReader(body), time.Now()))
+	err := c.at.overwrite(ctx, key, bytes.NewReader(body), time.Now())
+	c.count.answer(err)
+	return c.explain(err)
 }
 
 // readObject reads a small object, as transport.read.
@@ -165,6 +167,7 @@ func (c *Client) readObject(ctx context.Context, key string) ([]byte, error) {
 	c.count.get.Add(1)
 	b, err := c.at.read(ctx, key)
 	c.count.in.Add(uint64(len(b)))
+	c.count.answer(err)
 	return b, c.explain(err)
 }
 
@@ -201,6 +204,7 @@ func (c *Client) list(ctx context.Context, under string, level int) ([]*ltx.File
 	if err = errors.Join(err, it.Close()); err != nil {
 		return nil, c.explain(fmt.Errorf("replica: listing %s: %w", c.at.where(under), err))
 	}
+	c.count.answer(nil)
 	return files, nil
 }
 
@@ -218,6 +222,7 @@ func (c *Client) open(ctx context.Context, under string, level int, minTXID, max
 	}
 	c.count.get.Add(1)
 	r, err := lc.OpenLTXFile(ctx, level, minTXID, maxTXID, offset, size)
+	c.count.answer(err)
 	if c.at.pastEnd(err) {
 		return nil, &CorruptError{Name: c.where(under, level, minTXID, maxTXID), Reason: "it is cut short", Err: err}
 	}
@@ -241,6 +246,7 @@ func (c *Client) put(ctx context.Context, under string, level int, minTXID, maxT
 	if _, err := lc.WriteLTXFile(ctx, level, minTXID, maxTXID, body); err != nil {
 		return c.explain(fmt.Errorf("replica: writing %s: %w", c.where(under, level, minTXID, maxTXID), err))
 	}
+	c.count.answer(nil)
 	return nil
 }
 
@@ -298,5 +304,6 @@ func (c *Client) deletePage(ctx context.Context, under string, level int, refs [
 	defer cancel()
 	c.count.delete.Add(1)
 	refused, err := c.at.remove(ctx, under, level, refs)
+	c.count.answer(err)
 	return refused, c.explain(err)
 }

@@ -112,7 +112,8 @@ func (inv *Inventory) assume(p Retention) Assumptions {
 // sweeps are how many of a day's collections look at segments and blobs.
 func (a Assumptions) sweeps() float64 { return min(1, a.Collections) }
 
-// gets are the reads of a day: whether a new blob is there already; for a collection the
+// gets are the reads of a day: before each renewal of the lease whether the generation has
+// been sealed; whether a new blob is there already; for a collection the
 // manifests, and one more each time it looks whether there is none after the last: at the
 // beginning, behind the manifests, and before each page of deletions; each new snapshot;
 // and for a sweep the files that have no coarser one.
@@ -128,7 +129,7 @@ func (inv *Inventory) gets(a Assumptions) float64 {
 			sweep += a.Files[level] / a.Files[level+1] / 2
 		}
 	}
-	return a.Blobs + a.Snapshots + a.Collections*collection + a.sweeps()*sweep
+	return a.LeaseRenewals + a.Blobs + a.Snapshots + a.Collections*collection + a.sweeps()*sweep
 }
 
 // deletes are the calls of a day: for a collection one for each level that has something,

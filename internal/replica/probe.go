@@ -105,7 +105,9 @@ func probeText() []byte {
 func (c *Client) create(ctx context.Context, key string, body io.ReadSeeker, size int64, at time.Time) error {
 	if !c.replaces.Load() {
 		c.count.sent(1, size)
-		return c.explain(c.at.create(ctx, key, body, at))
+		err := c.at.create(ctx, key, body, at)
+		c.count.answer(err)
+		return c.explain(err)
 	}
 	c.count.get.Add(1)
 	there, err := c.at.exists(ctx, key)
@@ -116,5 +118,7 @@ func (c *Client) create(ctx context.Context, key string, body io.ReadSeeker, siz
 		return ErrExists
 	}
 	c.count.sent(1, size)
-	return c.explain(c.at.overwrite(ctx, key, body, at))
+	err = c.at.overwrite(ctx, key, body, at)
+	c.count.answer(err)
+	return c.explain(err)
 }

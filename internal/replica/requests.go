@@ -1,8 +1,11 @@
 package replica
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"sync/atomic"
+	"time"
 )
 
 // Requests are how many calls a Client has made to its replica, and the bytes that went
@@ -23,6 +26,25 @@ const pageSize = 1000
 // requestCounters count Requests.
 type requestCounters struct {
 	put, get, list, delete, out, in atomic.Uint64
+
+	answered atomic.Int64 // when the last answer came, in nanoseconds of Unix time; 0 is never
+}
+
+// answer notes that the replica has answered, if err is no error or one that the replica
+// itself tells.
+func (n *requestCounters) answer(err error) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrExists) {
+		n.answered.Store(time.Now().UnixNano())
+	}
+}
+
+// LastContact is when the replica has answered a request last, zero for never. Nothing is
+// asked while nothing happens, so an old one needn't mean that it is away.
+func (c *Client) LastContact() time.Time {
+	if at := c.count.answered.Load(); at != 0 {
+		return time.Unix(0, at).UTC()
+	}
+	return time.Time{}
 }
 
 // Requests returns what the Client has asked of its replica since it was opened.

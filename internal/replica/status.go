@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/souk-market/souk/internal/market"
@@ -43,6 +44,7 @@ type Status struct {
 	LagCommits  uint64     `json:"lagCommits"`
 	LagSeconds  float64    `json:"lagSeconds"`
 	LastShipped *time.Time `json:"lastShipped,omitempty"`
+	LastContact *time.Time `json:"lastContact,omitempty"` // when the replica has answered anything last
 	LastError   string     `json:"lastError,omitempty"`
 	LastErrorAt *time.Time `json:"lastErrorAt,omitempty"`
 	Fenced      string     `json:"fenced,omitempty"` // why nothing may be written any more
@@ -113,6 +115,9 @@ func (r *Replicator) Status() Status {
 	s := Status{URL: r.client.String(), Requests: r.client.Requests(), Encrypted: r.client.fingerprint()}
 	commits, age := r.Lag()
 	s.LagCommits, s.LagSeconds = commits, age.Seconds()
+	if at := r.client.LastContact(); !at.IsZero() {
+		s.LastContact = &at
+	}
 	r.mu.Lock()
 	if r.opened {
 		s.Position = statusOf(r.pos)
@@ -149,6 +154,22 @@ func (r *Replicator) Status() Status {
 	return s
 }
 
+// Ask asks the replica whether it is there, with one request. Where nothing is to be
+// shipped nothing else would tell. A replica that hasn't been opened isn't asked: its
+// last error says why.
+func (r *Replicator) Ask(ctx context.Context) error {
+	pos := r.Position()
+	if pos.Generation == 0 {
+		return nil
+	}
+	_, err := r.client.manifest(ctx, pos.Generation)
+	if errors.Is(err, fs.ErrNotExist) {
+		return market.Errorf(market.NotFound, "The replica %s is no longer what it was: it lacks the beginning of generation %d. "+
+			"It was emptied, or something else is at its address now, as when a disk isn't mounted.", r.client, pos.Generation).Because(err)
+	}
+	return err
+}
+
 // nextState moves the state to what the figures say; mu is held. What is broken becomes
 // healthy before it can lag again.
 func (r *Replicator) nextState(lag time.Duration) market.ReplicaState {
@@ -182,16 +203,16 @@ func (c *Client) fingerprint() string {
 }
 
 // Survey lists the replica and says what it holds, where it ends, and what it will cost
-// under a policy. It needs nobody to be replicating. Of an empty place the Status has
-// little more than the URL.
-func (c *Client) Survey(ctx context.Context, p Retention) (Status, error) {
+// under a policy, with a lease that runs for a while (0 for none). It needs nobody to be
+// replicating. Of an empty place the Status has little more than the URL.
+func (c *Client) Survey(ctx context.Context, p Retention, lease time.Duration) (Status, error) {
 	s := Status{URL: c.String(), Encrypted: c.fingerprint()}
 	inv, err := c.Inventory(ctx)
 	if err != nil {
 		return s, err
 	}
 	s.describe(inv, time.Now())
-	s.Forecast = inv.forecast(p, 0)
+	s.Forecast = inv.forecast(p, lease)
 	if n := len(inv.Generations); n > 0 {
 		last, _, err := c.lastChange(ctx, uint32(n))
 		switch {

@@ -15,7 +15,7 @@ import (
 // TestForecastIsWhatIsCounted compares the forecast of a steady shop with the requests of
 // the days after it.
 func TestForecastIsWhatIsCounted(t *testing.T) {
-	served(t, Options{Retention: Retention{Fine: 6 * time.Hour, Medium: day}}, func(n *node, r *Replicator, tick func(time.Duration)) {
+	served(t, Options{Retention: Retention{Fine: 6 * time.Hour, Medium: day}, LeaseTTL: 10 * time.Minute}, func(n *node, r *Replicator, tick func(time.Duration)) {
 		serve := func(hours int) {
 			for i := range hours * 10 {
 				n.touch(store.Transaction, fmt.Sprint("s", i%500))
@@ -26,7 +26,7 @@ func TestForecastIsWhatIsCounted(t *testing.T) {
 			}
 		}
 		serve(3 * 24)
-		s, err := r.client.Survey(ctx, r.opts.Retention)
+		s, err := r.client.Survey(ctx, r.opts.Retention, r.opts.LeaseTTL)
 		if err != nil {
 			t.Fatal(err)
 		}
