@@ -13,27 +13,47 @@ import (
 	"github.com/souk-market/souk/store"
 )
 
-// acks makes what moves money wait until one replica has it.
+// acks makes what moves money wait until the first listed replica has it. The others don't
+// count, however fast they answer: the first one holds every purchase that was confirmed,
+// so an operator who has lost the machine knows which replica to go on from. That another
+// server has taken over at one of the others ends this one's duty.
 type acks struct {
 	config SyncConfig
+	first  confirmer
 	log    *slog.Logger
-	// wait are Replicator.Wait of each replica.
-	wait []func(ctx context.Context, lsn store.LSN) error
+	looked sync.Once // whether the first can be fenced
 
 	mu     sync.Mutex // guards what follows
-	broken error      // why nobody acknowledges; nil while somebody does
+	broken error      // why the first doesn't acknowledge; nil while it does
 	lsn    store.LSN  // the last commit that wasn't acknowledged in time
 
 	wake   chan struct{} // has room for one: broken has been set
 	passed atomic.Uint64 // confirmed without an acknowledgement
 }
 
-func newAcks(c SyncConfig, replicas []*shipper, log *slog.Logger) *acks {
-	a := &acks{config: c, log: log, wake: make(chan struct{}, 1)}
-	for _, s := range replicas {
-		a.wait = append(a.wait, s.Wait)
+// confirmer is the replica whose acknowledgement confirms purchases.
+type confirmer interface {
+	// Wait returns when the replica has a commit.
+	Wait(ctx context.Context, lsn store.LSN) error
+	// Status is cheap. It has the replica's capabilities once the replica has been opened.
+	Status() replica.Status
+}
+
+func newAcks(c SyncConfig, first confirmer, log *slog.Logger) *acks {
+	return &acks{config: c, first: first, log: log, wake: make(chan struct{}, 1)}
+}
+
+// lookAtFence warns, once the replica is known, when nothing keeps a second server from
+// writing over what it has acknowledged.
+func (a *acks) lookAtFence() {
+	can := a.first.Status().Capabilities
+	if can == nil || can.CreateIfAbsent {
+		return
 	}
-	return a
+	a.looked.Do(func() {
+		a.log.Warn("the first replica confirms purchases, and its storage can't create an object only where none is: a second server that writes to it " +
+			"would overwrite purchases that were confirmed. Never run two servers on it, or list a replica first whose storage can")
+	})
 }
 
 // require returns when commit lsn may be confirmed. An error says that it isn't confirmed
@@ -45,9 +65,10 @@ func (a *acks) require(ctx context.Context, lsn store.LSN) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, a.config.Timeout)
 	defer cancel()
-	err := a.first(limited, lsn)
+	err := a.first.Wait(limited, lsn)
 	switch {
 	case err == nil:
+		a.lookAtFence()
 		return nil
 	case errors.Is(err, replica.ErrFenced):
 		return err
@@ -62,39 +83,17 @@ func (a *acks) require(ctx context.Context, lsn store.LSN) error {
 	return err
 }
 
-// first waits until one replica has a commit. That one of them has been taken over by
-// another server is the answer of all: what the others take would not be in its history.
-func (a *acks) first(ctx context.Context, lsn store.LSN) error {
-	var waiting sync.WaitGroup
-	defer waiting.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	answers := make(chan error, len(a.wait))
-	for _, wait := range a.wait {
-		waiting.Go(func() { answers <- wait(ctx, lsn) })
-	}
-	var errs []error
-	for range a.wait {
-		err := <-answers
-		if err == nil || errors.Is(err, replica.ErrFenced) {
-			return err
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
 // refuse returns why nothing that moves money may begin, nil when it may.
 func (a *acks) refuse() error {
 	err := a.err()
 	if err == nil || a.config.Continue {
 		return nil
 	}
-	return market.Errorf(market.Unavailable, "Buying is paused, because no safe copy of the marketplace can be reached. "+
+	return market.Errorf(market.Unavailable, "Buying is paused, because the safe copy of the marketplace can't be reached. "+
 		"Nothing was charged. Please try again in a minute.").Because(err)
 }
 
-// err is why no replica acknowledges, nil while one does.
+// err is why the first replica doesn't acknowledge, nil while it does.
 func (a *acks) err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -114,13 +113,13 @@ func (a *acks) fail(err error, lsn store.LSN) {
 	default:
 	}
 	if a.config.Continue {
-		a.log.Error("no replica has acknowledged a purchase in time: purchases are confirmed without it until one does", "limit", a.config.Timeout, "err", err)
+		a.log.Error("the first replica has not acknowledged a purchase in time: purchases are confirmed without it until it does", "limit", a.config.Timeout, "err", err)
 	} else {
-		a.log.Error("no replica has acknowledged a purchase in time: purchases are refused until one does", "limit", a.config.Timeout, "err", err)
+		a.log.Error("the first replica has not acknowledged a purchase in time: purchases are refused until it does", "limit", a.config.Timeout, "err", err)
 	}
 }
 
-// run waits, whenever acknowledgements fail, for the replica that has what was not
+// run waits, whenever acknowledgements fail, until the replica has what was not
 // acknowledged. alarm tells the operator.
 func (a *acks) run(ctx context.Context, alarm func(err error)) error {
 	for {
@@ -135,7 +134,7 @@ func (a *acks) run(ctx context.Context, alarm func(err error)) error {
 			a.mu.Lock()
 			lsn := a.lsn
 			a.mu.Unlock()
-			if err := a.first(ctx, lsn); err != nil { // fenced, or the end
+			if err := a.first.Wait(ctx, lsn); err != nil { // fenced, or the end
 				<-ctx.Done()
 				return nil
 			}
@@ -144,7 +143,7 @@ func (a *acks) run(ctx context.Context, alarm func(err error)) error {
 	}
 }
 
-// recover ends the alarm when a replica has all that wasn't acknowledged.
+// recover ends the alarm when the replica has all that wasn't acknowledged.
 func (a *acks) recover(lsn store.LSN, since time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -152,5 +151,5 @@ func (a *acks) recover(lsn store.LSN, since time.Time) {
 		return
 	}
 	a.broken = nil
-	a.log.Info("a replica acknowledges purchases again", "after", time.Since(since).Round(time.Second), "confirmed_without", a.passed.Load())
+	a.log.Info("the first replica acknowledges purchases again", "after", time.Since(since).Round(time.Second), "confirmed_without", a.passed.Load())
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +20,12 @@ import (
 type replicaLine struct {
 	cut chan struct{} // closed while it is whole
 	err error         // what it answers then; nil acknowledges
+	can replica.Capabilities
 }
 
-func (l *replicaLine) wait(ctx context.Context, lsn store.LSN) error {
+func (l *replicaLine) Status() replica.Status { return replica.Status{Capabilities: &l.can} }
+
+func (l *replicaLine) Wait(ctx context.Context, lsn store.LSN) error {
 	select {
 	case <-l.cut:
 		return l.err
@@ -31,30 +36,13 @@ func (l *replicaLine) wait(ctx context.Context, lsn store.LSN) error {
 
 func newLine() *replicaLine { return &replicaLine{cut: make(chan struct{})} }
 
-func testAcks(c SyncConfig, lines ...*replicaLine) *acks {
-	a := newAcks(c, nil, slog.New(slog.DiscardHandler))
-	for _, l := range lines {
-		a.wait = append(a.wait, l.wait)
-	}
-	return a
+func testAcks(c SyncConfig, first *replicaLine) *acks {
+	return newAcks(c, first, slog.New(slog.DiscardHandler))
 }
 
-// TestFirstReplicaAcknowledges: one of several is enough, and the others delay nothing.
-func TestFirstReplicaAcknowledges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		away, there := newLine(), newLine()
-		close(there.cut)
-		a := testAcks(SyncConfig{Timeout: 5 * time.Second}, away, there)
-		began := time.Now()
-		if err := a.require(t.Context(), 7); err != nil || time.Since(began) > 0 {
-			t.Errorf("%v, after %s", err, time.Since(began))
-		}
-	})
-}
-
-// TestNoReplicaAcknowledges: after the limit the policy holds, until a replica has what was
+// TestReplicaDoesNotAcknowledge: after the limit the policy holds, until a replica has what was
 // not acknowledged; then everything is as before, by itself.
-func TestNoReplicaAcknowledges(t *testing.T) {
+func TestReplicaDoesNotAcknowledge(t *testing.T) {
 	for _, goOn := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLine()
@@ -93,7 +81,7 @@ func TestTakenOverIsNoAcknowledgement(t *testing.T) {
 		sealed.err = fmt.Errorf("%w by another", replica.ErrFenced)
 		close(sealed.cut)
 		for _, goOn := range []bool{false, true} {
-			a := testAcks(SyncConfig{Timeout: time.Second, Continue: goOn}, sealed, newLine())
+			a := testAcks(SyncConfig{Timeout: time.Second, Continue: goOn}, sealed)
 			if err := a.require(t.Context(), 7); !errors.Is(err, replica.ErrFenced) || a.err() != nil {
 				t.Errorf("continue %t: %v, alarm %v", goOn, err, a.err())
 			}
@@ -111,4 +99,24 @@ func TestBuyerGoesAway(t *testing.T) {
 			t.Errorf("%v, alarm %v", err, a.err())
 		}
 	})
+}
+
+// TestUnfencedReplicaConfirms: the operator is told once what it means that the replica
+// which confirms purchases can't be fenced.
+func TestUnfencedReplicaConfirms(t *testing.T) {
+	for _, can := range []bool{false, true} {
+		var log bytes.Buffer
+		l := newLine()
+		l.can.CreateIfAbsent = can
+		close(l.cut)
+		a := newAcks(SyncConfig{Timeout: time.Minute}, l, slog.New(slog.NewTextHandler(&log, nil)))
+		for range 2 {
+			if err := a.require(t.Context(), 7); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := strings.Count(log.String(), "would overwrite purchases that were confirmed"); (n == 1) == can || n > 1 {
+			t.Errorf("create if absent %t: warned %d times\n%s", can, n, log.String())
+		}
+	}
 }

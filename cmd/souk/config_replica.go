@@ -35,7 +35,7 @@ type ReplicaConfig struct {
 
 // SyncConfig says what a purchase waits for.
 type SyncConfig struct {
-	Orders   bool          // for the acknowledgement of one replica
+	Orders   bool          // for the acknowledgement of the first replica
 	Timeout  time.Duration // at most
 	Continue bool          // then it is confirmed all the same, with an alarm; else refused
 }
@@ -88,7 +88,7 @@ var replicaSettings = []setting{
 		set:  one(func(c *Config) *time.Duration { return &c.Replica.Keep.Grace }, duration(time.Hour, 90*day))},
 
 	{name: "sync", def: "off", hint: "WHAT",
-		help: "What waits for one replica's acknowledgement before it is confirmed: orders (with everything else that moves money), or nothing (off).",
+		help: "What waits for the acknowledgement of the first replica listed, and of no other, before it is confirmed: orders (with everything else that moves money), or nothing (off). The first replica then holds every confirmed order.",
 		set: one(func(c *Config) *bool { return &c.Sync.Orders }, func(s string) (bool, error) {
 			word, err := oneOf("off", "orders")(s)
 			return word == "orders", err
@@ -97,7 +97,7 @@ var replicaSettings = []setting{
 		help: "How long it waits, 100ms to 1m.",
 		set:  one(func(c *Config) *time.Duration { return &c.Sync.Timeout }, duration(100*time.Millisecond, time.Minute))},
 	{name: "sync-policy", def: "refuse", hint: "POLICY",
-		help: "What holds while no replica acknowledges: refuse purchases, or continue without waiting, with an alarm.",
+		help: "What holds while the first replica does not acknowledge: refuse purchases, or continue without waiting, with an alarm.",
 		set: one(func(c *Config) *bool { return &c.Sync.Continue }, func(s string) (bool, error) {
 			word, err := oneOf("refuse", "continue")(s)
 			return word == "continue", err

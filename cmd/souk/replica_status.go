@@ -63,6 +63,7 @@ func (t *replicaStatusTask) run(ctx context.Context, h *house, c *control.Consol
 type replicaStatus struct {
 	replica.Status
 	Shipping    bool       `json:"shipping"`       // by the server that answered
+	Confirms    bool       `json:"confirms"`       // purchases wait for it, and for no other
 	CanRead     bool       `json:"canRead"`        // with the key at hand
 	Away        string     `json:"away,omitempty"` // why it doesn't answer now
 	SurveyError string     `json:"surveyError,omitempty"`
@@ -86,7 +87,7 @@ func (h *house) replicaStatuses(ctx context.Context, survey bool) ([]*replicaSta
 	all := make([]*replicaStatus, len(sources))
 	var asking sync.WaitGroup
 	for i, s := range sources {
-		all[i] = &replicaStatus{Shipping: s.Replicator != nil, CanRead: s.Client.CanRead()}
+		all[i] = &replicaStatus{Shipping: s.Replicator != nil, Confirms: i == 0 && h.cfg.Sync.Orders, CanRead: s.Client.CanRead()}
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, surveyTime)
 			defer cancel()
@@ -118,7 +119,7 @@ func (h *house) addDrills(ctx context.Context, st *replicaStatus, s drill.Source
 func (s *replicaStatus) ask(ctx context.Context, from drill.Source, h *house, survey bool) {
 	if from.Replicator != nil {
 		s.Status = from.Replicator.Status()
-		s.Sync = h.syncText()
+		s.Sync = h.syncText(s.Confirms)
 	}
 	if from.Replicator != nil && !survey {
 		return
@@ -163,18 +164,21 @@ func (h *house) leaseIn(s drill.Source) time.Duration {
 	return h.cfg.Lease
 }
 
-// syncText says what purchases wait for, "" when for nothing.
-func (h *house) syncText() string {
+// syncText says whether purchases wait for a replica, "" when for none.
+func (h *house) syncText(confirms bool) string {
 	if h.acks == nil {
 		return ""
+	}
+	if !confirms {
+		return "purchases don't wait for this replica, which may lack some: the first one confirms them"
 	}
 	then := "then they are refused"
 	if h.cfg.Sync.Continue {
 		then = "then they go on without"
 	}
-	text := fmt.Sprintf("purchases wait for any one replica, %s at most; %s", span(h.cfg.Sync.Timeout), then)
+	text := fmt.Sprintf("this replica confirms purchases: they wait for it, %s at most; %s", span(h.cfg.Sync.Timeout), then)
 	if err := h.acks.err(); err != nil {
-		text += ". None answers now: " + replica.Words(err)
+		text += ". It doesn't answer now: " + replica.Words(err)
 	}
 	return text
 }

@@ -35,7 +35,11 @@ func (s *replicaStatus) print(w io.Writer, now time.Time) error {
 	}
 	line("Encrypted", "%s", s.keyText())
 	if c := s.Capabilities; c != nil && !c.CreateIfAbsent {
-		line("Fence", "none: the place can't create only where nothing is, so nobody may take over, and one server at most may write to it")
+		text := "none: the place can't create only where nothing is, so nobody may take over, and one server at most may write to it"
+		if s.Confirms {
+			text += "; a second one would overwrite purchases that were confirmed"
+		}
+		line("Fence", "%s", text)
 	}
 	line("Requests", "%d put, %d get, %d list, %d delete; %s sent, %s received", s.Requests.Put, s.Requests.Get, s.Requests.List, s.Requests.Delete,
 		amount(int64(s.Requests.BytesOut)), amount(int64(s.Requests.BytesIn)))

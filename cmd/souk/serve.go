@@ -95,18 +95,24 @@ func (h *house) serve(ctx context.Context, o serveOptions) error {
 }
 
 // replicate opens the replicas. From here on the house has its duty, and purchases wait
-// for replicas where they are to.
+// for the first replica where they are to.
 func (h *house) replicate(ctx context.Context) error {
 	h.duty = newDuty(h.db, h.log)
 	if err := h.addReplicas(); err != nil {
 		return err
 	}
 	if h.cfg.Sync.Orders {
-		h.acks = newAcks(h.cfg.Sync, h.replicas, h.log)
+		h.acks = newAcks(h.cfg.Sync, h.replicas[0], h.log)
 		h.db.RequireAck(h.acks.require)
 		h.db.RefuseMoney(h.acks.refuse)
 	}
-	return h.openReplicas(ctx)
+	if err := h.openReplicas(ctx); err != nil {
+		return err
+	}
+	if h.acks != nil {
+		h.acks.lookAtFence()
+	}
+	return nil
 }
 
 // crew are parts that run.

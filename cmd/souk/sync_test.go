@@ -65,7 +65,9 @@ func bucketAway(t *testing.T, policy string) {
 			t.Errorf("%s while the bucket is away: status %d", path, p.status)
 		}
 	}
-	waitFor(t, "the operator to be told while the bucket is away", func() bool { return strings.Contains(market.Log(), "alert: No replica acknowledges purchases") })
+	waitFor(t, "the operator to be told while the bucket is away", func() bool {
+		return strings.Contains(market.Log(), "alert: The first replica doesn't acknowledge purchases")
+	})
 
 	bucket.Choose(nil)
 	waitFor(t, "the bucket to acknowledge again", func() bool { return metric(t, v, "souk_sync_failing") == 0 })
@@ -75,6 +77,48 @@ func bucketAway(t *testing.T, policy string) {
 	market.Stop()
 	if out := mustSouk(t, "check", "--data", dir, "--full"); !strings.Contains(out, "everything is in order") {
 		t.Errorf("check says: %s", out)
+	}
+}
+
+// TestFirstReplicaHasWhatWasConfirmed: the second replica has a purchase first, and it is
+// confirmed only when the first has it, too. The server is killed then, and the first
+// replica alone has the purchase.
+func TestFirstReplicaHasWhatWasConfirmed(t *testing.T) {
+	dir := t.TempDir()
+	data, second, restored := filepath.Join(dir, "data"), "file://"+filepath.Join(dir, "second"), filepath.Join(dir, "restored")
+	importSample(t, data)
+	first := testenv.NewFaultyS3(t, testenv.S3(t))
+	market := open(t, data, "--replica", first.URL("souk"), "--replica", second, "--sync", "orders", "--sync-timeout", "1m")
+	v, watch := visit(t, market.URL), visit(t, market.URL)
+	waitFor(t, "both replicas to be up to date", func() bool { return metric(t, watch, "souk_replica_lag_commits") == 0 })
+	free, _ := pick(t, v)
+
+	first.Choose(func(*http.Request) testenv.Fault { return testenv.SlowDown })
+	confirmed := make(chan page, 1)
+	go func() { confirmed <- v.checkOut("ada@example.com", free.Slug) }()
+	waitFor(t, "the second replica alone to have the purchase", func() bool {
+		figures := string(watch.open("/metrics").body)
+		return strings.Contains(mustSouk(t, "inspect", "orders", "--data", data), free.Slug) &&
+			strings.Contains(figures, `souk_replica_lag_commits{replica="2"} 0`) && !strings.Contains(figures, `souk_replica_lag_commits{replica="1"} 0`)
+	})
+	all := statuses(t, "--quick", "--data", data)
+	if len(all) != 2 || !all[0].Confirms || all[1].Confirms || !strings.Contains(all[0].Sync, "this replica confirms") || !strings.Contains(all[1].Sync, "don't wait") {
+		t.Errorf("the status marks %+v", all)
+	}
+	select {
+	case p := <-confirmed:
+		t.Errorf("confirmed while the first replica lacks it: status %d\n%s", p.status, p.Text())
+	default:
+	}
+	first.Choose(nil)
+	p := <-confirmed
+	market.Kill()
+	if !strings.HasPrefix(p.url.Path, "/o/") {
+		t.Fatalf("the purchase ends at %s, status %d\n%s", p.url, p.status, p.Text())
+	}
+	mustSouk(t, "restore", "--from", first.URL("souk"), "--data", restored)
+	if out := mustSouk(t, "inspect", "orders", "--data", restored); !strings.Contains(out, free.Slug) {
+		t.Errorf("the first replica lacks the confirmed purchase: %s", out)
 	}
 }
 

@@ -60,8 +60,8 @@ func (h *house) watchDuty(m *monitor.Monitor) {
 	if h.acks == nil {
 		return
 	}
-	m.Gauge("souk_sync_failing", "1 while no replica acknowledges purchases.", func() float64 { return oneWhile(h.acks.err() != nil) })
-	m.Gauge("souk_sync_unacknowledged", "Commits confirmed without a replica's acknowledgement since the start.", func() float64 {
+	m.Gauge("souk_sync_failing", "1 while the first replica acknowledges no purchases.", func() float64 { return oneWhile(h.acks.err() != nil) })
+	m.Gauge("souk_sync_unacknowledged", "Commits confirmed without the first replica's acknowledgement since the start.", func() float64 {
 		return float64(h.acks.passed.Load())
 	})
 }
@@ -73,14 +73,15 @@ func oneWhile(yes bool) float64 {
 	return 0
 }
 
-// alarm tells the operator that purchases are no longer acknowledged by a replica.
+// alarm tells the operator that purchases are no longer acknowledged.
 func (h *house) alarm(err error) {
-	a := market.Alert{Subject: "No replica acknowledges purchases", At: time.Now().UTC()}
+	a := market.Alert{Subject: "The first replica doesn't acknowledge purchases", At: time.Now().UTC()}
 	if h.cfg.Sync.Continue {
-		a.Text = "Purchases are confirmed without a replica until one answers again; a loss of this machine would lose them."
+		a.Text = "Purchases are confirmed without it until it answers again, and it may lack them for good if this machine is lost meanwhile."
 	} else {
-		a.Text = "Purchases are refused until a replica answers again."
+		a.Text = "Purchases are refused until it answers again."
 	}
+	a.Text = fmt.Sprintf("Purchases wait for %s, the first replica that is configured. ", h.replicas[0].client) + a.Text
 	a.Text += fmt.Sprintf(" Look at souk replica status. The reason: %v", err)
 	h.alert(a)
 }
