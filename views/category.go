@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/souk-market/souk/internal/market"
 )
 
 // Category is a shelf of the marketplace.
@@ -15,20 +17,14 @@ type Category struct {
 }
 
 // shelves are the known categories in the order they are shown.
-var shelves = []Category{
-	{Slug: "mcp-server", Title: "MCP servers", Line: "Tools your assistant can call"},
-	{Slug: "coding", Title: "Coding agents", Line: "Write, review and repair code"},
-	{Slug: "orchestration", Title: "Orchestration", Line: "Make several agents work together"},
-	{Slug: "rag-search", Title: "Search and retrieval", Line: "Answers from your own documents"},
-	{Slug: "browser-automation", Title: "Browser automation", Line: "Agents that use the web for you"},
-	{Slug: "data", Title: "Data", Line: "Query, clean and explain data"},
-	{Slug: "chatbot", Title: "Chat assistants", Line: "Talk to customers and to teams"},
-	{Slug: "voice-media", Title: "Voice and media", Line: "Speech, images and video"},
-	{Slug: "evaluation", Title: "Evaluation and safety", Line: "Test agents before users do"},
-	{Slug: "cli-tool", Title: "Command line", Line: "Agents at home in a terminal"},
-	{Slug: "sdk", Title: "SDKs and clients", Line: "Build on models and services"},
-	{Slug: "ui", Title: "Interfaces", Line: "Chat windows and components"},
-	{Slug: "other", Title: "Everything else", Line: "Goods with no shelf of their own"},
+var shelves = defaultShelves()
+
+func defaultShelves() []Category {
+	var known []Category
+	for _, s := range market.DefaultShelves() {
+		known = append(known, Category{Slug: string(s.Category), Title: s.Title, Line: s.Line})
+	}
+	return known
 }
 
 // CategoryOf is the category with the given slug, without a count. One that Souk has no
@@ -39,11 +35,7 @@ func CategoryOf(slug string) Category {
 			return c
 		}
 	}
-	title := strings.ReplaceAll(slug, "-", " ")
-	if title != "" {
-		title = strings.ToUpper(title[:1]) + title[1:]
-	}
-	return Category{Slug: slug, Title: title}
+	return Category{Slug: slug, Title: market.ShelfInWords(market.Category(slug)).Title}
 }
 
 // CategoryTitle is the name of a category as shown.

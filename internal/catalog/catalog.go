@@ -4,6 +4,10 @@
 // It promises that only published agents are shown. Search results come from an index
 // that may lag behind the store, so every hit is read from the store again before it
 // is given out.
+//
+// What a page shows is read by functions that join the page's transaction (DetailOf,
+// HomeOf, SellerPageOf, Shelves, StaticPageOf, Listings, ReviewsOf), so that a page is of
+// one moment, and so that whoever keeps it knows from the transaction what it was made of.
 package catalog
 
 import (
@@ -84,25 +88,32 @@ func (c *Catalog) Search(ctx context.Context, q search.Query) (r Results, err er
 	if r.Results, err = c.Index.Search(ctx, q); err != nil {
 		return r, err
 	}
-	err = c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) error {
-		met := sellers{}
-		for _, id := range r.IDs {
-			a, err := store.Agents.Load(tx, id)
-			if market.Is(err, market.NotFound) || err == nil && !a.Visible() {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			l, err := listing(tx, a, met)
-			if err != nil {
-				return err
-			}
-			r.Listings = append(r.Listings, l)
-		}
-		return nil
+	err = c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) (err error) {
+		r.Listings, err = Listings(tx, r.IDs)
+		return err
 	})
 	return r, err
+}
+
+// Listings returns the agents that are published of those with the IDs, in their order.
+func Listings(tx store.Reader, ids []market.AgentID) ([]Listing, error) {
+	list := make([]Listing, 0, len(ids))
+	met := sellers{}
+	for _, id := range ids {
+		a, err := store.Agents.Load(tx, id)
+		if market.Is(err, market.NotFound) || err == nil && !a.Visible() {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		l, err := listing(tx, a, met)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, l)
+	}
+	return list, nil
 }
 
 // CategoryCount is a category with the number of its published agents.
@@ -139,27 +150,37 @@ func (c *Catalog) Browse(ctx context.Context, category market.Category, after st
 
 // Home is what the home page shows.
 type Home struct {
-	Total      int
+	Total      int             // published agents
 	Categories []CategoryCount // the largest first
+	Picks      []Listing       // by the operator, the latest first
 	Popular    []Listing
 	Newest     []Listing
 }
 
-// Home returns n popular and n new agents, and the categories.
+// Home returns HomeOf the catalogue as it is now.
 func (c *Catalog) Home(ctx context.Context, n int) (h Home, err error) {
 	err = c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) (err error) {
-		if h.Total, err = store.PopularAgents.Count(tx, store.All{}); err != nil {
-			return err
-		}
-		if h.Categories, err = categories(tx); err != nil {
-			return err
-		}
-		if h.Popular, _, err = take(tx, store.PopularAgents.Scan(tx, store.All{}, ""), n); err != nil {
-			return err
-		}
-		h.Newest, _, err = take(tx, store.NewestAgents.Scan(tx, store.All{}, ""), n)
+		h, err = HomeOf(tx, n)
 		return err
 	})
+	return h, err
+}
+
+// HomeOf returns up to n picked, popular and new agents each, and the categories.
+func HomeOf(tx store.Reader, n int) (h Home, err error) {
+	if h.Total, err = store.PopularAgents.Count(tx, store.All{}); err != nil {
+		return h, err
+	}
+	if h.Categories, err = categories(tx); err != nil {
+		return h, err
+	}
+	if h.Picks, _, err = take(tx, store.PickedAgents.Scan(tx, store.All{}, ""), n); err != nil {
+		return h, err
+	}
+	if h.Popular, _, err = take(tx, store.PopularAgents.Scan(tx, store.All{}, ""), n); err != nil {
+		return h, err
+	}
+	h.Newest, _, err = take(tx, store.NewestAgents.Scan(tx, store.All{}, ""), n)
 	return h, err
 }
 

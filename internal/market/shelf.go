@@ -1,6 +1,9 @@
 package market
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Shelf is a category as it is shown. An agent may stand in one that has no Shelf: it is
 // then shown by its slug, at the top level.
@@ -10,6 +13,38 @@ type Shelf struct {
 	Line     string   `cbor:"line,omitempty"`   // what is on it, in a few words
 	Parent   Category `cbor:"parent,omitempty"` // "" at the top level; a parent has none itself
 	Place    int      `cbor:"place,omitempty"`  // among its siblings, the smallest first
+}
+
+// DefaultShelves are the shelves of a marketplace that has none of its own.
+func DefaultShelves() []Shelf {
+	shelves := []Shelf{
+		{Category: "mcp-server", Title: "MCP servers", Line: "Tools your assistant can call"},
+		{Category: "coding", Title: "Coding agents", Line: "Write, review and repair code"},
+		{Category: "orchestration", Title: "Orchestration", Line: "Make several agents work together"},
+		{Category: "rag-search", Title: "Search and retrieval", Line: "Answers from your own documents"},
+		{Category: "browser-automation", Title: "Browser automation", Line: "Agents that use the web for you"},
+		{Category: "data", Title: "Data", Line: "Query, clean and explain data"},
+		{Category: "chatbot", Title: "Chat assistants", Line: "Talk to customers and to teams"},
+		{Category: "voice-media", Title: "Voice and media", Line: "Speech, images and video"},
+		{Category: "evaluation", Title: "Evaluation and safety", Line: "Test agents before users do"},
+		{Category: "cli-tool", Title: "Command line", Line: "Agents at home in a terminal"},
+		{Category: "sdk", Title: "SDKs and clients", Line: "Build on models and services"},
+		{Category: "ui", Title: "Interfaces", Line: "Chat windows and components"},
+		{Category: "other", Title: "Everything else", Line: "Goods with no shelf of their own"},
+	}
+	for i := range shelves {
+		shelves[i].Place = i + 1
+	}
+	return shelves
+}
+
+// ShelfInWords is the shelf that a category without one is shown as: its slug, in words.
+func ShelfInWords(c Category) Shelf {
+	title := strings.ReplaceAll(string(c), "-", " ")
+	if title != "" {
+		title = strings.ToUpper(title[:1]) + title[1:]
+	}
+	return Shelf{Category: c, Title: title}
 }
 
 // Tag is a word that a seller gives an agent besides its category: "postgres". It has the
@@ -138,4 +173,12 @@ func (r Rating) Mean() float64 {
 		return 0
 	}
 	return float64(sum) / float64(n)
+}
+
+// Plus returns the rating of the reviews of both.
+func (r Rating) Plus(other Rating) Rating {
+	for i, of := range other.Stars {
+		r.Stars[i] += of
+	}
+	return r
 }
