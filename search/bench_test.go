@@ -107,9 +107,9 @@ func BenchmarkSearch(b *testing.B) {
 			{"typo", func() Query { return Query{Text: typo(rng, someWords(rng, agents, 1))} }},
 			{"typo and word", func() Query { return Query{Text: typo(rng, someWords(rng, agents, 1)) + " mcp"} }},
 			{"broad", func() Query { return Query{Text: "mcp server"} }},
-			{"category", func() Query { return Query{Text: someWords(rng, agents, 1), Category: "mcp-server"} }},
+			{"category", func() Query { return Query{Text: someWords(rng, agents, 1), Filters: in("mcp-server")} }},
 			{"browse", func() Query { return Query{} }},
-			{"browse category", func() Query { return Query{Category: "coding"} }},
+			{"browse category", func() Query { return Query{Filters: in("coding")} }},
 			{"nothing", func() Query { return Query{Text: someWords(rng, agents, 2) + " " + someWords(rng, agents, 2)} }},
 			{"hostile", func() Query { return Query{Text: hostile[len(hostile)-6]} }},
 		} {

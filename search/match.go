@@ -102,8 +102,10 @@ func (s *searcher) search(q Query) (Results, error) {
 	}
 	res.Total = r.total
 	res.IDs = r.ids()
-	res.Categories = r.categories()
-	if len(res.Categories) == 0 && len(terms) > 0 {
+	if q.Facets {
+		res.Facets = []Facet{{FacetCategory, r.categories()}}
+	}
+	if len(r.counts) == 0 && len(terms) > 0 {
 		res.Nearby, err = s.nearby(terms)
 	}
 	return res, err
@@ -173,11 +175,11 @@ func (r *ranking) inCategory(seg *segmentView, rows []uint32, sc *scratch) []uin
 			r.counts[seg.categories[i]] += n
 		}
 	}
-	if r.query.Category == "" {
+	want := r.query.Filters.Categories
+	if len(want) == 0 {
 		return rows
 	}
-	want := slices.Index(seg.categories, r.query.Category)
-	return slices.DeleteFunc(rows, func(row uint32) bool { return int(seg.category[row]) != want })
+	return slices.DeleteFunc(rows, func(row uint32) bool { return !slices.Contains(want, seg.categories[seg.category[row]]) })
 }
 
 // score returns the function that places a row in the query's order.
@@ -243,13 +245,13 @@ func (r *ranking) ids() []market.AgentID {
 	return ids
 }
 
-func (r *ranking) categories() []CategoryCount {
-	list := make([]CategoryCount, 0, len(r.counts))
+func (r *ranking) categories() []Choice {
+	list := make([]Choice, 0, len(r.counts))
 	for c, n := range r.counts {
-		list = append(list, CategoryCount{c, n})
+		list = append(list, Choice{string(c), n})
 	}
-	slices.SortFunc(list, func(a, b CategoryCount) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(string(a.Category), string(b.Category)))
+	slices.SortFunc(list, func(a, b Choice) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
 	})
 	return list
 }

@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/souk-market/souk/internal/market"
@@ -15,7 +16,12 @@ const (
 	ByRelevance  Sort = ""        // see doc.go; by popularity when there is no text
 	ByPopularity Sort = "popular" // the most popular first
 	ByDate       Sort = "newest"  // the last updated first
+	ByPrice      Sort = "price"   // the cheapest first
+	ByRating     Sort = "rating"  // the best rated first, and at the end those without reviews
 )
+
+// Sorts are all orders.
+var Sorts = []Sort{ByRelevance, ByPopularity, ByDate, ByPrice, ByRating}
 
 // Limits of a query.
 const (
@@ -28,12 +34,13 @@ const (
 
 // Query asks for a tenant's published agents. Without text they are browsed.
 type Query struct {
-	Tenant   market.TenantID
-	Text     string
-	Category market.Category // "" for all
-	Sort     Sort
-	Limit    int
-	Offset   int
+	Tenant  market.TenantID
+	Text    string
+	Filters Filters
+	Sort    Sort
+	Limit   int
+	Offset  int
+	Facets  bool // count what every filter's values would find
 }
 
 // Results are a page of what a query found. The records of IDs are to be loaded from the
@@ -42,24 +49,22 @@ type Results struct {
 	IDs   []market.AgentID
 	Total int // under all filters
 
-	// Categories counts what the query finds in each category, its own filter aside: the
-	// most first. Their sum is Total when no category was asked for.
-	Categories []CategoryCount
+	Facets []Facet // when asked for
 
 	// Understood is the text that was searched for: that of the query in one line, with
 	// the spelling corrected if Corrected.
 	Understood string
 	Corrected  bool
 
-	// Nearby are up to three texts like the query that do find something, when it found
-	// nothing in any category.
-	Nearby []string
-}
+	// DidYouMean is a text that is spelled nearly like the query's and finds much more,
+	// when the query was taken as it stands.
+	DidYouMean string
 
-// CategoryCount is one value of the category facet.
-type CategoryCount struct {
-	Category market.Category
-	Count    int
+	// Nearby are up to three texts like the query that do find something, when it found
+	// nothing under any filter.
+	Nearby []string
+
+	Highlights Highlights // of what Understood has
 }
 
 // check applies the limits and returns the query with defaults filled in.
@@ -71,8 +76,12 @@ func (q Query) check() (Query, error) {
 		return q, market.FieldErrorf("limit", "The limit is a number from 1 to %d.", MaxLimit)
 	case q.Offset < 0 || q.Offset > MaxOffset:
 		return q, market.FieldErrorf("page", "Only the first %d results can be paged through. Please narrow the search.", MaxOffset)
-	case q.Sort != ByRelevance && q.Sort != ByPopularity && q.Sort != ByDate:
-		return q, market.FieldErrorf("sort", "Results can be sorted by %q or %q, or by relevance when nothing is given.", ByPopularity, ByDate)
+	case !slices.Contains(Sorts, q.Sort):
+		return q, market.FieldErrorf("sort", "Results can be sorted by %q, %q, %q or %q, or by relevance when nothing is given.",
+			ByPopularity, ByDate, ByPrice, ByRating)
+	}
+	if err := q.Filters.check(); err != nil {
+		return q, err
 	}
 	if q.Limit == 0 {
 		q.Limit = DefaultLimit

@@ -61,6 +61,8 @@ func newAgent(name, summary string, c market.Category) market.Agent {
 // file is what every agent of these tests sells.
 var file = market.Blob{SHA256: strings.Repeat("0", 64)}
 
+func in(categories ...market.Category) Filters { return Filters{Categories: categories} }
+
 func put(t testing.TB, db *store.DB, agents ...market.Agent) store.LSN {
 	t.Helper()
 	return putFor(t, db, tenant, agents...)
@@ -151,6 +153,7 @@ func (r *running) find(q Query) Results {
 	if q.Tenant == "" {
 		q.Tenant = tenant
 	}
+	q.Facets = true
 	res, err := r.Search(context.Background(), q)
 	if err != nil {
 		r.t.Fatalf("%+v: %v", q, err)
@@ -229,10 +232,10 @@ func TestFoundAfterCommit(t *testing.T) {
 
 	a.Name, a.Summary, a.Category = "vector-shelf", "Shelves for vectors", "data"
 	ix.wait(put(t, db, a))
-	if res := ix.find(Query{Text: "chroma"}); res.Total != 0 || len(res.Categories) != 0 {
+	if res := ix.find(Query{Text: "chroma"}); res.Total != 0 || len(res.Facet(FacetCategory)) != 0 {
 		t.Errorf("found %+v under the old name", res)
 	}
-	if got := ix.names(Query{Text: "shelf", Category: "data"}); len(got) != 1 {
+	if got := ix.names(Query{Text: "shelf", Filters: in("data")}); len(got) != 1 {
 		t.Errorf("found %v under the new name, want it", got)
 	}
 
@@ -243,8 +246,8 @@ func TestFoundAfterCommit(t *testing.T) {
 		if a.Visible() {
 			want = 1
 		}
-		for _, q := range []Query{{}, {Text: "shelf"}, {Text: "she"}, {Category: "data"}} {
-			if res := ix.find(q); res.Total != want || len(res.IDs) != want || len(res.Categories) != want {
+		for _, q := range []Query{{}, {Text: "shelf"}, {Text: "she"}, {Filters: in("data")}} {
+			if res := ix.find(q); res.Total != want || len(res.IDs) != want || len(res.Facet(FacetCategory)) != want {
 				t.Errorf("%s, %+v: %+v, want %d", state, q, res, want)
 			}
 		}
@@ -304,7 +307,7 @@ func TestNothingOfWhatIsNotPublic(t *testing.T) {
 	for _, text := range []string{"zeppelinflug", "zeppelinflugg", "zeppel", "quetzalcoatl", "quetzalcotal", "quetz",
 		"ornithopter", "ornithoptre", "ornith", "tool ornithoper", "flaps", "feathered"} {
 		res := ix.find(Query{Text: text})
-		if res.Total != 0 || res.Corrected || len(res.Categories) != 0 {
+		if res.Total != 0 || res.Corrected || len(res.Facet(FacetCategory)) != 0 {
 			t.Errorf("%q: %+v, want nothing", text, res)
 		}
 		for _, n := range res.Nearby {
@@ -313,13 +316,13 @@ func TestNothingOfWhatIsNotPublic(t *testing.T) {
 			}
 		}
 	}
-	if res := ix.find(Query{}); res.Total != 30 || len(res.Categories) != 1 {
-		t.Errorf("browsing finds %d in %v, want 30", res.Total, res.Categories)
+	if res := ix.find(Query{}); res.Total != 30 || len(res.Facet(FacetCategory)) != 1 {
+		t.Errorf("browsing finds %d in %v, want 30", res.Total, res.Facet(FacetCategory))
 	}
 	if res := ix.find(Query{Tenant: "ten_b", Text: "ornithoptre"}); res.Total != 1 || res.Understood != "ornithopter" {
 		t.Errorf("the other tenant finds %+v, want its own", res)
 	}
-	if res := ix.find(Query{Tenant: "ten_c"}); res.Total != 0 || len(res.Categories) != 0 {
+	if res := ix.find(Query{Tenant: "ten_c"}); res.Total != 0 || len(res.Facet(FacetCategory)) != 0 {
 		t.Errorf("an unknown tenant finds %+v, want nothing", res)
 	}
 }
@@ -333,19 +336,19 @@ func TestFacetsUnderFilters(t *testing.T) {
 	for _, text := range []string{"", "mcp", "playwrigth mcp", "agents"} {
 		all := ix.find(Query{Text: text, Limit: MaxLimit})
 		sum := 0
-		for _, c := range all.Categories {
+		for _, c := range all.Facet(FacetCategory) {
 			sum += c.Count
-			got := ix.find(Query{Text: text, Category: c.Category, Limit: MaxLimit})
+			got := ix.find(Query{Text: text, Filters: in(market.Category(c.Value)), Limit: MaxLimit})
 			if got.Total != c.Count || len(got.IDs) != min(c.Count, MaxLimit) {
-				t.Errorf("%q in %s: %d, %d IDs, want %d", text, c.Category, got.Total, len(got.IDs), c.Count)
+				t.Errorf("%q in %s: %d, %d IDs, want %d", text, c.Value, got.Total, len(got.IDs), c.Count)
 			}
-			if !slices.Equal(got.Categories, all.Categories) {
-				t.Errorf("%q in %s: facets %v, want those without the category, %v", text, c.Category, got.Categories, all.Categories)
+			if !slices.Equal(got.Facet(FacetCategory), all.Facet(FacetCategory)) {
+				t.Errorf("%q in %s: facets %v, want those without the category, %v", text, c.Value, got.Facet(FacetCategory), all.Facet(FacetCategory))
 			}
 			for _, id := range got.IDs {
 				i := slices.IndexFunc(agents, func(a market.Agent) bool { return a.ID == id })
-				if agents[i].Category != c.Category {
-					t.Errorf("%q in %s: %s is in %s", text, c.Category, agents[i].Name, agents[i].Category)
+				if string(agents[i].Category) != c.Value {
+					t.Errorf("%q in %s: %s is in %s", text, c.Value, agents[i].Name, agents[i].Category)
 				}
 			}
 		}
@@ -353,7 +356,7 @@ func TestFacetsUnderFilters(t *testing.T) {
 			t.Errorf("%q: facets sum up to %d of %d", text, sum, all.Total)
 		}
 	}
-	if res := ix.find(Query{Text: "langchain chroma", Category: "voice-media"}); res.Total != 0 || len(res.Categories) == 0 || res.Nearby != nil {
+	if res := ix.find(Query{Text: "langchain chroma", Filters: in("voice-media")}); res.Total != 0 || len(res.Facet(FacetCategory)) == 0 || res.Nearby != nil {
 		t.Errorf("a category without hits: %+v, want counts of others and no proposals", res)
 	}
 }
@@ -364,7 +367,7 @@ func TestPagesMeetWithoutOverlap(t *testing.T) {
 	lsn := put(t, db, agents...)
 	ix := start(t, Options{Dir: t.TempDir(), DB: db})
 	ix.wait(lsn)
-	for _, q := range []Query{{}, {Text: "mcp"}, {Text: "mcp", Sort: ByDate}, {Sort: ByPopularity, Category: "sdk"}} {
+	for _, q := range []Query{{}, {Text: "mcp"}, {Text: "mcp", Sort: ByDate}, {Sort: ByPopularity, Filters: in("sdk")}} {
 		q.Limit = MaxLimit
 		want := ix.find(q).IDs
 		var got []market.AgentID

@@ -214,6 +214,13 @@ func (f *figures) run(args ...string) (time.Duration, used) {
 	return took, used{cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), float64(usage.Maxrss) / 1e3}
 }
 
+func inCategory(category string) search.Filters {
+	if category == "" {
+		return search.Filters{}
+	}
+	return search.Filters{Categories: []market.Category{market.Category(category)}}
+}
+
 // searching asks the catalog in this process, one query after the other.
 func (f *figures) searching() {
 	h, err := openHouse(Config{Data: f.dir, LogLevel: slog.LevelError, Currency: "USD"})
@@ -224,7 +231,7 @@ func (f *figures) searching() {
 		deadline := time.Now().Add(searchTime)
 		for _, q := range f.queries(kind, 20_000) {
 			started := time.Now()
-			_, err := h.catalog.Search(context.Background(), search.Query{Text: q.text, Category: market.Category(q.category), Limit: 24})
+			_, err := h.catalog.Search(context.Background(), search.Query{Text: q.text, Filters: inCategory(q.category), Limit: 24, Facets: true})
 			took = append(took, time.Since(started))
 			f.must(err)
 			if time.Now().After(deadline) {

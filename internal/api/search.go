@@ -50,26 +50,35 @@ func (a *API) search(ctx context.Context, in *searchInput) (*searchOutput, error
 	if err != nil {
 		return nil, err
 	}
+	var filters search.Filters
+	if in.Category != "" {
+		filters.Categories = []market.Category{in.Category}
+	}
 	r, err := a.Catalog.Search(ctx, search.Query{
-		Text: in.Query, Category: in.Category, Offset: offset, Limit: min(in.Limit, search.MaxOffset-offset),
+		Text: in.Query, Filters: filters, Offset: offset, Limit: min(in.Limit, search.MaxOffset-offset), Facets: true,
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := SearchResults{
 		Items: a.agents(r.Listings), Total: r.Total, Corrected: r.Corrected, Nearby: r.Nearby,
-		Categories: make([]CategoryCount, len(r.Categories)),
+		Categories: categoryCounts(r.Facet(search.FacetCategory)),
 	}
 	if r.Corrected {
 		out.Understood = r.Understood
-	}
-	for i, c := range r.Categories {
-		out.Categories[i] = CategoryCount{c.Category, c.Count}
 	}
 	if end := offset + len(r.IDs); len(r.IDs) > 0 && end < min(r.Total, search.MaxOffset) {
 		out.Next = optional(offsetCursor(end))
 	}
 	return &searchOutput{out}, nil
+}
+
+func categoryCounts(choices []search.Choice) []CategoryCount {
+	counts := make([]CategoryCount, len(choices))
+	for i, c := range choices {
+		counts[i] = CategoryCount{market.Category(c.Value), c.Count}
+	}
+	return counts
 }
 
 // A search's cursor is an offset: results are ordered by score, which no place in an

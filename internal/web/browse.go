@@ -38,8 +38,12 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	q := readQuery(r)
+	var filters search.Filters
+	if c := q.Filter("category"); c != "" {
+		filters.Categories = []market.Category{market.Category(c)}
+	}
 	found, err := s.Catalog.Search(r.Context(), search.Query{
-		Text: q.Text, Category: market.Category(q.Filter("category")), Limit: pageCards, Offset: (max(q.Page, 1) - 1) * pageCards,
+		Text: q.Text, Filters: filters, Limit: pageCards, Offset: (max(q.Page, 1) - 1) * pageCards, Facets: true,
 	})
 	if err != nil {
 		return err
@@ -47,7 +51,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	page := views.Search{
 		Meta: searchMeta(q), Query: q, Total: found.Total, Pages: min((found.Total+pageCards-1)/pageCards, maxPage),
 		Cards: cards(found.Listings), Nearby: found.Nearby,
-		Facets: []views.Facet{{Title: "Category", Param: "category", Choices: choices(found.Categories)}},
+		Facets: []views.Facet{{Title: "Category", Param: "category", Choices: choices(found.Facet(search.FacetCategory))}},
 	}
 	if found.Corrected {
 		page.Corrected = found.Understood

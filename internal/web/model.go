@@ -27,10 +27,10 @@ func categories(counts []catalog.CategoryCount) []views.Category {
 	return views.Categories(n)
 }
 
-func choices(counts []search.CategoryCount) []views.Choice {
+func choices(counts []search.Choice) []views.Choice {
 	cc := make([]views.Choice, len(counts))
 	for i, c := range counts {
-		cc[i] = views.Choice{Value: string(c.Category), Label: views.CategoryTitle(string(c.Category)), Count: c.Count}
+		cc[i] = views.Choice{Value: c.Value, Label: views.CategoryTitle(c.Value), Count: c.Count}
 	}
 	return cc
 }
