@@ -46,6 +46,7 @@ type Options struct {
 	Faults *Faults
 
 	logKept LSN         // for tests; 0 is the constant
+	recent  int         // bytes, for tests; 0 is the constant
 	spill   spillLimits // for tests; zero are the constants
 }
 
@@ -85,6 +86,7 @@ type DB struct {
 
 	retainMu sync.Mutex
 	retained map[string]LSN
+	recent   recent
 
 	commits, writes atomic.Uint64
 
@@ -129,6 +131,9 @@ func Open(o Options) (*DB, error) {
 	if o.logKept == 0 {
 		o.logKept = logKept
 	}
+	if o.recent == 0 {
+		o.recent = recentKept
+	}
 	if o.spill == (spillLimits{}) {
 		o.spill = spillLimits{replayInMemory, spilledTable}
 	}
@@ -144,6 +149,7 @@ func Open(o Options) (*DB, error) {
 		gate:     newGate(),
 		damage:   damage{log: o.Logger},
 		retained: map[string]LSN{},
+		recent:   recent{limit: o.recent},
 		frontier: frontier{},
 	}
 	db.writer <- struct{}{}

@@ -78,6 +78,25 @@ func (k Key) parse() (tenant market.TenantID, table tableID, kind byte, rest []b
 	return market.TenantID(name), tableID(rest[0]), rest[1], rest[2:], true
 }
 
+// space is how many bytes of k name its space: tenant, table and kind, or all of a key
+// that lacks these. Spaces sort as their keys do.
+func (k Key) space() int {
+	if len(k) < 2 || k[0] != spaceTenant || k[1] > maxTenant || len(k) < 4+int(k[1]) {
+		return len(k)
+	}
+	return 4 + int(k[1])
+}
+
+// within reports whether k, if parse can take it apart, is of that table and kind.
+func (k Key) within(table tableID, kind byte) bool {
+	if len(k) < 2 || k[1] > maxTenant {
+		return false
+	}
+	rest := k[2:]
+	at := int(k[1])
+	return at+1 < len(rest) && tableID(rest[at]) == table && rest[at+1] == kind
+}
+
 // String prints a key for people, as Inspect does: what isn't for every eye is masked,
 // since errors and logs have keys in them.
 func (k Key) String() string { return k.print(false) }
@@ -100,8 +119,11 @@ type RecordKey[K ~string] struct {
 func (t *Table[K, R]) ChangedIn(keys []Key) iter.Seq[RecordKey[K]] {
 	return func(yield func(RecordKey[K]) bool) {
 		for _, k := range keys {
-			tenant, table, kind, rest, ok := k.parse()
-			if !ok || table != t.id || kind != recordKeys {
+			if !k.within(t.id, recordKeys) { // most aren't, and parse costs memory
+				continue
+			}
+			tenant, _, _, rest, ok := k.parse()
+			if !ok {
 				continue
 			}
 			if id, _, ok := cutText(rest); ok && !yield(RecordKey[K]{tenant, K(id)}) {

@@ -347,6 +347,7 @@ func (r *Retention) Advance(lsn LSN) {
 	r.db.retainMu.Lock()
 	defer r.db.retainMu.Unlock()
 	r.db.retained[r.name] = lsn
+	r.db.recent.advance(r.name, lsn)
 }
 
 // Release ends the follower's claim.
@@ -354,6 +355,7 @@ func (r *Retention) Release() {
 	r.db.retainMu.Lock()
 	defer r.db.retainMu.Unlock()
 	delete(r.db.retained, r.name)
+	r.db.recent.release(r.name)
 }
 
 // logKept is how many entries stay in the log whatever the followers say, so that a

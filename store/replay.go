@@ -119,6 +119,7 @@ func (db *DB) enterReplay(ctx context.Context, c *collector) error {
 	was := db.last
 	db.last, db.lastChain, db.lastTime = c.of.Max, c.of.Chain, c.of.Time
 	clear(db.frontier) // its keys are no longer the highest
+	db.recent.forget()
 	db.committed.Store(uint64(db.last))
 	db.commits.Add(uint64(db.last - was))
 	db.writes.Add(uint64(c.log.keys))

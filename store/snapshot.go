@@ -14,10 +14,11 @@ import (
 // Snapshot is everything replicated, pinned at one durable commit, for followers that
 // copy raw keys and values. Close it.
 type Snapshot struct {
-	snap  *pebble.Snapshot
-	lsn   LSN
-	chain Chain
-	time  time.Time
+	snap   *pebble.Snapshot
+	recent *recent
+	lsn    LSN
+	chain  Chain
+	time   time.Time
 }
 
 // Snapshot pins the last commit and waits until it is durable.
@@ -29,7 +30,7 @@ func (db *DB) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err := db.turn(ctx); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{snap: db.engine.NewSnapshot(), lsn: db.last, chain: db.lastChain, time: db.lastTime}
+	s := &Snapshot{snap: db.engine.NewSnapshot(), recent: &db.recent, lsn: db.last, chain: db.lastChain, time: db.lastTime}
 	db.yield()
 	if err := db.waitDurable(ctx, s.lsn); err != nil {
 		s.snap.Close()
@@ -97,19 +98,25 @@ func (s *Snapshot) Values(keys []Key) iter.Seq2[KeyValue, error] {
 		p := points{from: s.snap}
 		defer p.close()
 		for _, k := range keys {
-			kv := KeyValue{Key: k}
-			_, err := p.read(k, func(v []byte) error {
-				kv.Value = v[:len(v):len(v)]
-				if v == nil { // an entry of an index may have no value
-					kv.Value = []byte{}
-				}
-				return nil
-			})
-			if !yield(kv, err) || err != nil {
+			if kv, err := p.keyValue(k); !yield(kv, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// keyValue reads a key; the value is nil when nothing is there, and valid until the next
+// read.
+func (p *points) keyValue(k Key) (KeyValue, error) {
+	kv := KeyValue{Key: k}
+	_, err := p.read(k, func(v []byte) error {
+		kv.Value = v[:len(v):len(v)]
+		if v == nil { // an entry of an index may have no value
+			kv.Value = []byte{}
+		}
+		return nil
+	})
+	return kv, err
 }
 
 // KeyValue is a replicated key with its value.
@@ -118,11 +125,15 @@ type KeyValue struct {
 	Value []byte
 }
 
-// All yields every replicated key in order. The slices are valid until the next step.
+// All yields every replicated key in order, with a value that isn't nil. The slices are
+// valid until the next step.
 func (s *Snapshot) All() iter.Seq2[KeyValue, error] {
 	r := reader{from: s.snap}
 	return func(yield func(KeyValue, error) bool) {
 		for k, v := range r.scan([]byte{spaceTenant}, []byte{spaceTenant + 1}) {
+			if v.bytes == nil { // as keyValue
+				v.bytes = []byte{}
+			}
 			if !yield(KeyValue{k, v.bytes}, v.err) {
 				return
 			}

@@ -275,6 +275,7 @@ func (db *DB) apply(class Class) (*pebble.Batch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: writing commit %d: %w", lsn, err)
 	}
+	writes := batch.Len()
 	chain := nextChain(db.lastChain, lsn, class, at, batch.Repr()[reprHeader:])
 	entry := appendLogEntry(db.own.take(size), class, at, chain, keys)
 	if err := batch.Set(logKey(lsn), entry, nil); err != nil {
@@ -287,11 +288,13 @@ func (db *DB) apply(class Class) (*pebble.Batch, error) {
 		batch.Close()
 		return nil, err
 	}
+	repr := batch.Repr()[reprHeader:writes]
 	if err := db.applyBatch(batch); err != nil {
 		err = fmt.Errorf("store: applying commit %d: %w", lsn, err)
 		db.opts.Fatal(err)
 		return nil, err
 	}
+	db.recent.add(lsn, repr)
 	db.last, db.lastChain, db.lastTime = lsn, chain, at
 	if db.own.money {
 		db.acks.last = lsn
