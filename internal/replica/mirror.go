@@ -9,7 +9,6 @@ import (
 
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
-	"github.com/souk-market/souk/store"
 )
 
 // blobStreams is how many blobs are copied at once, to or from the replica.
@@ -51,35 +50,6 @@ func (r *Replicator) mirror(ctx context.Context, named map[blob.Sum]bool, many b
 		r.mirrored[sum] = true // a next attempt needn't ask again
 	}
 	return err
-}
-
-// namedBlobs are the blobs whose records are among keys and still there at the snapshot;
-// keys nil means all of the snapshot.
-func namedBlobs(snap *store.Snapshot, keys []store.Key) (map[blob.Sum]bool, error) {
-	sums := map[blob.Sum]bool{}
-	if keys == nil {
-		for kv, err := range snap.All() {
-			if err != nil {
-				return nil, fmt.Errorf("replica: reading the database: %w", err)
-			}
-			if err := noteBlobs(sums, kv.Key); err != nil {
-				return nil, err
-			}
-		}
-		return sums, nil
-	}
-	for i := range keys {
-		for range store.Blobs.ChangedIn(keys[i : i+1]) {
-			if _, ok, err := snap.Value(keys[i]); err != nil {
-				return nil, fmt.Errorf("replica: reading a blob record: %w", err)
-			} else if ok {
-				if err := noteBlobs(sums, keys[i]); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	return sums, nil
 }
 
 // listMirrored marks those of many blobs that the replica has, by listing instead of

@@ -135,8 +135,11 @@ func (r *Replicator) Run(ctx context.Context) error {
 			return r.outcome(err)
 		}
 	}
+	filling := r.retention.KeepWrites()
+	defer r.retention.DropWrites()
 	inner, stop := context.WithCancel(ctx)
 	var followers sync.WaitGroup
+	followers.Go(func() { r.hurry(inner, filling) })
 	for _, follow := range r.followers() {
 		followers.Go(func() { follow(inner) })
 	}
@@ -258,8 +261,9 @@ func (r *Replicator) untilDue(now time.Time) (wait time.Duration, any bool) {
 	return due.Sub(now), true
 }
 
-// watch notes which classes of commits wait to be shipped. It reads the change log only,
-// once, and holds no keys: what is shipped is read again from the database when it is cut.
+// watch notes which classes of commits wait to be shipped. Once one of the most urgent
+// class waits, it looks away until that is shipped: the others that came meanwhile went
+// with it, or are met then.
 func (r *Replicator) watch(ctx context.Context) {
 	after := r.Position().LSN
 	for ctx.Err() == nil {
@@ -282,6 +286,16 @@ func (r *Replicator) watch(ctx context.Context) {
 			}
 			r.note(c)
 			after = c.LSN
+			if c.Class != store.Transaction {
+				continue
+			}
+			if r.Shipped(ctx, c.LSN) != nil { // fenced, or at the end
+				return
+			}
+			if at := r.Position().LSN; at > after {
+				after = at
+				break
+			}
 		}
 	}
 }
@@ -302,6 +316,22 @@ func (r *Replicator) note(c store.Change) {
 		r.signal()
 	}
 	b.last = c.LSN
+}
+
+// hurry asks for a file whenever half of what the store keeps in memory is used: what it
+// no longer has costs several times as much to ship.
+func (r *Replicator) hurry(ctx context.Context, filling <-chan struct{}) {
+	for {
+		select {
+		case <-filling:
+		case <-ctx.Done():
+			return
+		}
+		r.mu.Lock()
+		r.asked = true
+		r.signal()
+		r.mu.Unlock()
+	}
 }
 
 // signal makes the loop look again; mu is held.

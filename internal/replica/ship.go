@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 
 	"github.com/superfly/ltx"
 
+	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
 )
@@ -32,11 +34,7 @@ func (r *Replicator) ship(ctx context.Context, snap *store.Snapshot) error {
 	defer w.discard()
 	pos := r.Position()
 	f := r.nextFooter(pos, snap)
-	keys, err := r.fill(ctx, w, f, snap)
-	if err != nil {
-		return err
-	}
-	named, err := namedBlobs(snap, keys)
+	named, err := r.fill(ctx, w, f, snap)
 	if err != nil {
 		return err
 	}
@@ -80,50 +78,42 @@ func (r *Replicator) nextFooter(pos Position, snap *store.Snapshot) *footer {
 }
 
 // fill writes the changes since the position, or everything when the change log no
-// longer reaches back to it. It returns the changed keys, nil for everything.
-func (r *Replicator) fill(ctx context.Context, w *fileWriter, f *footer, snap *store.Snapshot) ([]store.Key, error) {
-	changes, err := snap.Changes(f.LSNMin-1, int(f.LSNMax-f.LSNMin+1))
+// longer reaches back to it. It returns the blobs whose records are among them.
+func (r *Replicator) fill(ctx context.Context, w *fileWriter, f *footer, snap *store.Snapshot) (named map[blob.Sum]bool, err error) {
+	named = map[blob.Sum]bool{}
+	changes, err := snap.Writes(f.LSNMin - 1)
 	if errors.Is(err, store.ErrLogCut) {
 		r.opts.Logger.Warn("the change log no longer reaches back to the replica; shipping everything", "position", r.Position().String())
 		f.Full = true
-		return nil, fillAll(ctx, w, snap, true)
+		if err := w.deleteAll(replicatedFrom, replicatedTo); err != nil {
+			return nil, err
+		}
+		return named, writeAll(ctx, w, snap.All(), named)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("replica: reading the changes: %w", err)
 	}
-	// Values are those of the snapshot, so a key is sent once however often it changed.
-	n := 0
-	for kv, err := range snap.Values(changes.Keys) {
-		if err != nil {
-			return nil, fmt.Errorf("replica: reading a changed key: %w", err)
-		}
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err := w.set(kv.Key, kv.Value, kv.Value == nil); err != nil {
-			return nil, err
-		}
-	}
-	return changes.Keys, nil
+	return named, writeAll(ctx, w, changes, named)
 }
 
-// fillAll writes every key of the snapshot, after deleting what was there before if
-// the file doesn't start a history.
-func fillAll(ctx context.Context, w *fileWriter, snap *store.Snapshot, replace bool) error {
-	if replace {
-		if err := w.deleteAll(replicatedFrom, replicatedTo); err != nil {
-			return err
-		}
-	}
+// writeAll writes keys with their values, a nil one for a deletion, and notes the blobs
+// whose records are set.
+func writeAll(ctx context.Context, w *fileWriter, all iter.Seq2[store.KeyValue, error], named map[blob.Sum]bool) error {
 	n := 0
-	for kv, err := range snap.All() {
+	for kv, err := range all {
 		if err != nil {
 			return fmt.Errorf("replica: reading the database: %w", err)
 		}
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := w.set(kv.Key, kv.Value, false); err != nil {
+		if err := w.set(kv.Key, kv.Value, kv.Value == nil); err != nil {
+			return err
+		}
+		if kv.Value == nil {
+			continue
+		}
+		if err := noteBlobs(named, kv.Key); err != nil {
 			return err
 		}
 	}
