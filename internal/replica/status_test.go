@@ -57,6 +57,31 @@ func TestForecastIsWhatIsCounted(t *testing.T) {
 	})
 }
 
+// TestIdleSendsNothing: when what was sold is merged and old enough to be thinned, ten
+// minutes without a commit send no request, and with a lease the two of each renewal,
+// three times a TTL.
+func TestIdleSendsNothing(t *testing.T) {
+	for _, ttl := range []time.Duration{0, time.Minute} {
+		t.Run(ttl.String(), func(t *testing.T) {
+			served(t, Options{Retention: Retention{Fine: time.Hour, Medium: 6 * time.Hour}, LeaseTTL: ttl}, func(n *node, r *Replicator, tick func(time.Duration)) {
+				n.touch(store.Transaction, "a")
+				n.upload("a file")
+				tick(36 * time.Hour)
+				before := r.client.Requests()
+				tick(10 * time.Minute)
+				after := r.client.Requests()
+				renewals := uint64(0)
+				if ttl > 0 {
+					renewals = uint64(10 * time.Minute / (ttl / 3))
+				}
+				if after.Put-before.Put != renewals || after.Get-before.Get != renewals || after.List != before.List || after.Delete != before.Delete {
+					t.Errorf("before %+v, after %+v: want %d renewals", before, after, renewals)
+				}
+			})
+		})
+	}
+}
+
 func TestStatus(t *testing.T) {
 	bubble(t, func(n *node, c *Client, r *Replicator, tick func(time.Duration), _ func() error) {
 		tick(time.Second)
