@@ -39,7 +39,7 @@ func (c *Client) verify(m Manifest) error {
 		return nil
 	case m.Keyed == "":
 		return market.Errorf(market.Forbidden, "The replica %s is not encrypted, and a key is given for it. A replica is begun with a key or without: "+
-			"take the key away, or use an empty path for an encrypted one.", c).Because(fmt.Errorf("%w: %s has no key", ErrKey, name))
+			"take the key away, or use an empty path for an encrypted one.", c).Because(ErrKey)
 	case c.key == nil:
 		return market.Errorf(market.Forbidden, "The replica %s is encrypted with key %.16s. Give that key.", c, m.Keyed).Because(ErrKey)
 	case c.key.Fingerprint() != m.Keyed:
