@@ -40,9 +40,9 @@ func (r *Replicator) divergence(ctx context.Context, common store.LSN) string {
 	if upTo <= common {
 		return " The replica has everything that was committed here."
 	}
-	what := fmt.Sprintf("%d commits (%d to %d)", upTo-common, common+1, upTo)
+	what, are := fmt.Sprintf("%d commits (%d to %d)", upTo-common, common+1, upTo), "are"
 	if upTo == common+1 {
-		what = fmt.Sprintf("One commit (%d)", upTo)
+		what, are = fmt.Sprintf("One commit (%d)", upTo), "is"
 	}
 	if r.opts.DataDir == "" {
 		return fmt.Sprintf(" %s can only be here.", what)
@@ -50,9 +50,9 @@ func (r *Replicator) divergence(ctx context.Context, common store.LSN) string {
 	path := filepath.Join(r.opts.DataDir, fmt.Sprintf("diverged-%d.jsonl", common+1))
 	if err := writeDivergence(ctx, r.db, path, common, upTo); err != nil {
 		r.opts.Logger.Error("listing the commits that only this directory has failed", "err", err)
-		return fmt.Sprintf(" %s can only be here; they could not be listed.", what)
+		return fmt.Sprintf(" %s can only be here, and could not be listed. Keep this directory.", what)
 	}
-	return fmt.Sprintf(" %s can only be here, and are listed in %s. Keep this directory.", what, path)
+	return fmt.Sprintf(" %s can only be here, and %s listed in %s. Keep this directory.", what, are, path)
 }
 
 // writeDivergence writes a report of the commits of (after, upTo], line by line, and

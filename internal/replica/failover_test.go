@@ -3,6 +3,7 @@ package replica
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -321,6 +322,28 @@ func testDivergence(t *testing.T, p *place) {
 	old.reopen()
 	old.sell("three") // before the refusal at the next start
 	expect(New(old.db, old.blobs, p.client(), Options{DataDir: old.dir}).Open(ctx), 4)
+}
+
+// TestDivergenceInWords: of one commit and of several.
+func TestDivergenceInWords(t *testing.T) {
+	n := openNode(t, t.TempDir())
+	n.sell("one")
+	n.sell("two")
+	c, err := OpenClient("file://"+t.TempDir(), ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := New(n.db, n.blobs, c, Options{DataDir: n.dir})
+	last := n.db.LastLSN()
+	for common, want := range map[store.LSN]string{
+		last:     "has everything",
+		last - 1: fmt.Sprintf("One commit (%d) can only be here, and is listed in ", last),
+		last - 2: fmt.Sprintf("2 commits (%d to %d) can only be here, and are listed in ", last-1, last),
+	} {
+		if got := r.divergence(ctx, common); !strings.Contains(got, want) {
+			t.Errorf("after commit %d of %d: %q, want %q", common, last, got, want)
+		}
+	}
 }
 
 // testSecondReplica: files of two replicas end at different commits; a directory restored
