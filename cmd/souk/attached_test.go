@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/souk-market/souk/internal/market"
@@ -69,5 +71,43 @@ func TestAttachedMarketplace(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(data, "attached.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("attached.json: %v", err)
+	}
+}
+
+// TestTakeoverByAnAttachedServer runs the line that souk restore --attach prints: it takes
+// over with the data still in the replica, is killed, goes on, and becomes an ordinary
+// directory.
+func TestTakeoverByAnAttachedServer(t *testing.T) {
+	ctx := context.Background()
+	replicaURL, root := "file://"+filepath.Join(t.TempDir(), "replica"), t.TempDir()
+	withDemo(t, filepath.Join(root, "old"), func(h *house, _ []demoPerson) {
+		client, err := replica.OpenClient(replicaURL, replica.ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := replica.New(h.db, h.blobs, client, replica.Options{SpoolDir: t.TempDir()})
+		if err := errors.Join(r.Open(ctx), r.Snapshot(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	data := filepath.Join(root, "attached")
+	if out := mustSouk(t, "restore", "--attach", "--from", replicaURL, "--data", data); !strings.Contains(out, "still in the replica") {
+		t.Fatalf("it isn't attached:\n%s", out)
+	}
+	for range 2 {
+		heir := serve(t, "serve", "--data", data, "--addr", "127.0.0.1:0", "--replica", replicaURL, "--takeover")
+		if got := visit(t, heir.URL).open("/").status; got != http.StatusOK {
+			t.Errorf("the front page: status %d", got)
+		}
+		heir.Kill()
+	}
+	heir := serve(t, "serve", "--data", data, "--addr", "127.0.0.1:0", "--replica", replicaURL)
+	waitFor(t, "the download", func() bool {
+		_, err := os.Stat(filepath.Join(data, "attached.json"))
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	heir.Stop()
+	if res, _ := check(t, data); !res.OK {
+		t.Errorf("the check: %+v", res)
 	}
 }

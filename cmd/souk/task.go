@@ -160,11 +160,16 @@ func find(dir string) error {
 // search index.
 func openClosed(cfg Config) (*house, error) { return openClosedAs(cfg, false) }
 
-// openClosedAs is openClosed, or opens the directory of a standby.
-func openClosedAs(cfg Config, standby bool) (*house, error) {
-	h := &house{cfg: cfg, log: cfg.logger()}
-	var err error
-	h.db, err = store.Open(h.storeOptions(standby))
+// openClosedAs is openClosed, or opens the directory of a standby, which may be attached.
+func openClosedAs(cfg Config, standby bool) (h *house, err error) {
+	h = &house{cfg: cfg, log: cfg.logger()}
+	o := h.storeOptions(standby)
+	if standby {
+		if err := h.attach(&o); err != nil {
+			return nil, err
+		}
+	}
+	h.db, err = store.Open(o)
 	if errors.Is(err, syscall.EAGAIN) { // another process has the lock
 		return nil, market.Errorf(market.Conflict, "The data directory %s is in use by a souk process that takes no commands: "+
 			"an import, a restore, another command, or a server that is starting or stopping. Run this again when that one has ended.", cfg.Data)
@@ -174,6 +179,9 @@ func openClosedAs(cfg Config, standby bool) (*house, error) {
 	}
 	if h.blobs, err = blob.Open(filepath.Join(cfg.Data, "blobs")); err != nil {
 		return nil, errors.Join(err, h.close())
+	}
+	if h.attached != nil {
+		h.blobs.SetFetch(h.attached.FetchBlob)
 	}
 	h.log.Debug("no server has the directory open; working on it here", "data", cfg.Data)
 	return h, nil
