@@ -299,10 +299,14 @@ func (a *Attachment) Finish(ctx context.Context, db *store.DB, blobs *blob.Store
 		return err
 	}
 	blobs.SetFetch(nil)
+	// The file goes last: without it nobody would remove segments that a crash left here.
+	if err := os.RemoveAll(filepath.Join(a.dir, segmentsDir)); err != nil {
+		return fmt.Errorf("replica: ending the attachment: %w", err)
+	}
 	if err := os.Remove(filepath.Join(a.dir, attachedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replica: ending the attachment: %w", err)
 	}
-	return errors.Join(syncDir(a.dir), os.RemoveAll(filepath.Join(a.dir, segmentsDir)))
+	return syncDir(a.dir)
 }
 
 // fetchSegments brings the segments that the database still reads from elsewhere.

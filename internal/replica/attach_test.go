@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -94,9 +95,29 @@ func testAttach(t *testing.T, p *place) {
 	mustSync(t, heir)
 	want := got.digest()
 	var done, total int64
-	if err := a.Finish(ctx, got.db, got.blobs, func(d, n int64) { done, total = d, n }); err != nil {
+	finish := func() error {
+		return a.Finish(ctx, got.db, got.blobs, func(d, n int64) { done, total = d, n })
+	}
+	// A directory in the place of the file stops Finish where a crash would: before the
+	// directory stops being attached, so that the next one ends what is left.
+	file := filepath.Join(dir, attachedFile)
+	if err := errors.Join(os.Rename(file, file+".aside"), os.MkdirAll(filepath.Join(file, "x"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	if err := finish(); err == nil {
+		t.Error("Finish didn't notice that it couldn't remove the file")
+	}
+	if _, err := os.Stat(filepath.Join(dir, segmentsDir)); !os.IsNotExist(err) {
+		t.Errorf("segments are left after the file (%v)", err)
+	}
+	if err := errors.Join(os.RemoveAll(file), os.Rename(file+".aside", file)); err != nil {
+		t.Fatal(err)
+	}
+	wholeDone, wholeTotal := done, total
+	if err := finish(); err != nil {
+		t.Fatal(err)
+	}
+	done, total = wholeDone, wholeTotal
 	if done != total || total == 0 {
 		t.Errorf("the progress ended at %d of %d bytes", done, total)
 	}
