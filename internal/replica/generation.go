@@ -91,6 +91,27 @@ func (c *Client) generations(ctx context.Context) ([]Manifest, error) {
 	}
 }
 
+// lostManifest looks for a generation after those whose manifests are there: files of it
+// show that its manifest was lost, and with that what they hold. It returns nil or a
+// *CorruptError that names the manifest.
+func (c *Client) lostManifest(ctx context.Context, all []Manifest) error {
+	g := uint32(len(all) + 1)
+	for _, level := range listed {
+		files, err := c.list(ctx, generationPath(g), level)
+		if err != nil {
+			return err
+		}
+		if len(files) == 0 {
+			continue
+		}
+		if _, err := c.manifest(ctx, g); !errors.Is(err, fs.ErrNotExist) {
+			return err // it was opened a moment ago
+		}
+		return &CorruptError{Name: c.at.where(manifestKey(g)), Reason: "it is missing, and there are files of its generation", Err: fs.ErrNotExist}
+	}
+	return nil
+}
+
 // manifest reads one manifest. The error is fs.ErrNotExist when there is none.
 func (c *Client) manifest(ctx context.Context, g uint32) (Manifest, error) {
 	b, err := c.readObject(ctx, manifestKey(g))

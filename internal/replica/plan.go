@@ -43,6 +43,7 @@ type source struct {
 
 	goal   point   // where the restore shall end; end unless the target says otherwise
 	goalAt *footer // of a file that ends there; nil when it hasn't been read
+	lost   error   // not nil: there are later generations, of which a manifest is missing
 	doubt  error   // not nil: a file that can't be read may lie between goal and target
 
 	mu      sync.Mutex
@@ -63,6 +64,13 @@ func (s *source) load(ctx context.Context, t Target) error {
 	})
 	if err != nil {
 		return err
+	}
+	if t.Generation == 0 && t.TXID == 0 {
+		err := persist(ctx, func() error { return s.client.lostManifest(ctx, all) })
+		if err != nil && (len(all) == 0 || !errors.Is(err, ErrCorrupt)) {
+			return err
+		}
+		s.lost = err
 	}
 	if len(all) == 0 {
 		return market.Errorf(market.NotFound, "There is no replica at %s. Check the address; a replica has a folder named gen.", s.client)

@@ -49,6 +49,9 @@ func Restore(ctx context.Context, from []*Client, dir string, t Target, o Restor
 	if err != nil {
 		return Report{}, errors.Join(err, r.place.leave(r.meter.verified() > 0))
 	}
+	if len(from) == 1 { // whose end needed no look before
+		r.report.Sources[0].LSN = r.report.LSN
+	}
 	r.report.Duration = time.Since(r.began)
 	return r.report, nil
 }

@@ -99,6 +99,16 @@ func (s *source) footersOf(ctx context.Context, files []lineFile, at []int) ([]*
 // aim finds where a restore to a target ends on this line. Of the newest, without a
 // look at other sources, no footer is needed.
 func (s *source) aim(ctx context.Context, t Target, alone bool) error {
+	if err := s.aimOnLine(ctx, t, alone && s.lost == nil); err != nil {
+		return err
+	}
+	if s.lost != nil && s.doubt == nil && s.goal == s.end && !(t.LSN != 0 && s.lsn() == t.LSN) {
+		s.doubt = s.lost
+	}
+	return nil
+}
+
+func (s *source) aimOnLine(ctx context.Context, t Target, alone bool) error {
 	switch {
 	case !t.Time.IsZero():
 		return s.aimAt(ctx, t, func(f *footer) bool { return f.time().After(t.Time) })

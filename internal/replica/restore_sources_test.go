@@ -150,3 +150,61 @@ func testResume(t *testing.T, p *place) {
 		t.Error("the restored data differ")
 	}
 }
+
+// TestLostManifest: a generation whose manifest is gone is named, not passed over, and
+// another replica stands in for it.
+func TestLostManifest(t *testing.T) {
+	root, other := t.TempDir(), t.TempDir()
+	client := func(dir string) *Client {
+		c, err := OpenClient("file://"+dir, ClientOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	n := openNode(t, filepath.Join(t.TempDir(), "old"))
+	n.sell("one")
+	mustSync(t, n.replicate(client(root)))
+	early := n.db.LastLSN()
+	dir := filepath.Join(t.TempDir(), "heir")
+	if rep, err := Restore(ctx, []*Client{client(root)}, dir, Target{}, RestoreOptions{}); err != nil || rep.Sources[0].LSN != early {
+		t.Fatalf("the report says %+v, %v", rep, err)
+	}
+	heir := openNode(t, dir)
+	r := heir.takeOver(client(root))
+	second := heir.replicate(client(other))
+	mustSync(t, second)
+	heir.sell("two")
+	mustSync(t, r)
+	mustSync(t, second)
+	late := heir.db.LastLSN()
+
+	restore := func(target Target, from ...string) (Report, error) {
+		var clients []*Client
+		for _, dir := range from {
+			clients = append(clients, client(dir))
+		}
+		return Restore(ctx, clients, filepath.Join(t.TempDir(), "x"), target, RestoreOptions{})
+	}
+	for g := 2; g >= 1; g-- {
+		manifest := filepath.Join(root, manifestKey(uint32(g)))
+		if err := os.Remove(manifest); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := restore(Target{}, root); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), manifest) {
+			t.Errorf("without manifest %d the restore says %v", g, err)
+		}
+		if rep, err := restore(Target{}, root, other); err != nil || rep.LSN != late {
+			t.Errorf("without manifest %d and with another replica: commit %d of %d, %v", g, rep.LSN, late, err)
+		}
+		rep, err := client(root).Verify(ctx, VerifyOptions{})
+		if err != nil || len(rep.Findings) != 1 || rep.Findings[0].Name != manifest || rep.Findings[0].Kind != FindingMissing {
+			t.Errorf("without manifest %d verify finds %+v, %v", g, rep.Findings, err)
+		}
+		if g == 2 {
+			if rep, err := restore(Target{LSN: early}, root); err != nil || rep.LSN != early {
+				t.Errorf("what comes before the lost generation: commit %d of %d, %v", rep.LSN, early, err)
+			}
+		}
+	}
+}

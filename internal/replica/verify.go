@@ -81,6 +81,12 @@ func (c *Client) Verify(ctx context.Context, o VerifyOptions) (VerifyReport, err
 		v.rep.Files += inv.Generations[i].count()
 	}
 	v.total = inv.bytes()
+	all := make([]Manifest, len(inv.Generations))
+	if err := c.lostManifest(ctx, all); unusable(err) {
+		v.missing(c.at.where(manifestKey(uint32(len(all)+1))), "there are files of its generation, and nothing of them can be restored")
+	} else if err != nil {
+		return v.rep, err
+	}
 	if err := v.readSnapshots(ctx, inv, func(ref fileRef, err error) { v.found(c.nameOf(ref), err) }); err != nil {
 		return v.rep, err
 	}
