@@ -287,7 +287,29 @@ func wasPromoted(dir string) bool {
 	return err == nil
 }
 
+// markPromoted makes the mark durable: a standby that forgot after a power failure that it
+// was promoted would follow the generation that it has written.
 func markPromoted(dir string, pos replica.Position, at time.Time) error {
 	text := fmt.Sprintf("Promoted at %s: this directory is a primary's, of %s.\n", at.UTC().Format(time.RFC3339), strings.TrimSpace(pos.String()))
-	return os.WriteFile(filepath.Join(dir, promotedFile), []byte(text), 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, promotedFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("souk: marking %s as promoted: %w", dir, err)
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = syncFolder(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("souk: marking %s as promoted: %w", dir, err)
+	}
+	return nil
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
