@@ -255,6 +255,10 @@ func (l *loader) finishReplica(prefix string) {
 }
 
 func (l *loader) readKey(name string, r *ReplicaConfig) {
+	if isKey(r.KeyFile) {
+		l.wrong(name, "is a key, and wants the name of the file that holds it.")
+		return
+	}
 	text, err := l.from.ReadFile(r.KeyFile)
 	if err != nil {
 		l.wrong(name, "%q can't be read: %v.", r.KeyFile, cause(err))

@@ -22,7 +22,10 @@ const maxKeyFile = 4 << 10
 // readKeyFile returns the key in a file, or for "-" on standard input, as text.
 func readKeyFile(name string) (string, error) {
 	if name == "-" {
-		return firstLine(os.Stdin)
+		return pipedKey(os.Stdin)
+	}
+	if isKey(name) {
+		return "", market.Errorf(market.Invalid, "A key is given instead of the name of the file that holds it. Others on this machine can see what is written on a command line: put the key into a file, or type it when it is asked for.")
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -30,6 +33,23 @@ func readKeyFile(name string) (string, error) {
 	}
 	if len(text) > maxKeyFile || strings.TrimSpace(string(text)) == "" {
 		return "", market.Errorf(market.Invalid, "The key file %s holds no key. It has one line, as souk replica keygen makes it.", name)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// isKey reports whether a text is a key, or was meant to be one, where something else
+// belongs. It isn't shown then.
+func isKey(text string) bool {
+	_, err := replica.ParseKey(text)
+	text = strings.ToLower(text)
+	return err == nil || strings.Contains(text, "souk-recovery-") || strings.Contains(text, "souk-server-")
+}
+
+// pipedKey reads a key from a pipe, in which it may be broken into lines.
+func pipedKey(r io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxKeyFile))
+	if err != nil {
+		return "", fmt.Errorf("souk: reading the key: %w", err)
 	}
 	return strings.TrimSpace(string(text)), nil
 }
@@ -139,7 +159,7 @@ func (c *replicaCheckKeyCmd) read(ctx context.Context) (string, error) {
 		return readKeyFile(c.KeyFile)
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return firstLine(os.Stdin)
+		return pipedKey(os.Stdin)
 	}
 	return askUnseen(ctx, "Recovery key (not shown): ")
 }

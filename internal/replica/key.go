@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"unicode"
 
 	"filippo.io/age"
 
@@ -98,10 +99,26 @@ func serverKey(public, mac []byte) (*Key, error) {
 	return &Key{recipient: recipient, public: public, mac: mac}, nil
 }
 
-// ParseKey reads either text form; case, spaces and hyphens between groups don't matter.
-// The error is Invalid, says what is wrong, and doesn't repeat the text.
+// unwritten is what stands between the characters of a key when it was typed back, or has
+// been through a text editor, and doesn't matter: spaces, dashes of all kinds, quotes.
+func unwritten(r rune) bool {
+	return unicode.IsSpace(r) || unicode.In(r, unicode.Pd, unicode.Pi, unicode.Pf) || strings.ContainsRune("−\"'`\uFEFF", r)
+}
+
+// bare is a text without what doesn't matter in keys, in lower case.
+func bare(text string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if unwritten(r) {
+			return -1
+		}
+		return r
+	}, text))
+}
+
+// ParseKey reads either text form; case, spaces, quotes and dashes don't matter. The error
+// is Invalid, says what is wrong, and doesn't repeat the text.
 func ParseKey(text string) (*Key, error) {
-	text = strings.ToLower(strings.Join(strings.Fields(text), ""))
+	text = bare(text)
 	if text == "" {
 		return nil, keyErrorf("The key is empty. Give the line that souk replica keygen printed.")
 	}
@@ -110,7 +127,7 @@ func ParseKey(text string) (*Key, error) {
 			recoveryPrefix, serverPrefix)
 	}
 	for prefix, size := range map[string]int{recoveryPrefix: seedSize, serverPrefix: 64} {
-		if body, ok := strings.CutPrefix(text, prefix); ok {
+		if body, ok := strings.CutPrefix(text, bare(prefix)); ok {
 			held, err := decodeKey(prefix, body, size)
 			if err != nil {
 				return nil, err
@@ -125,7 +142,7 @@ func ParseKey(text string) (*Key, error) {
 }
 
 // lookalikes are read as the digits that they look like.
-var lookalikes = strings.NewReplacer("-", "", "O", "0", "I", "1", "L", "1")
+var lookalikes = strings.NewReplacer("O", "0", "I", "1", "L", "1")
 
 // decodeKey returns the size bytes that a key's text holds behind its prefix.
 func decodeKey(prefix, body string, size int) ([]byte, error) {
