@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,12 +29,13 @@ type restoreCmd struct {
 	LSN     uint64   `name:"lsn" placeholder:"N" help:"Restore up to this commit, or the last one before it at which a file ends."`
 	TXID    uint64   `name:"txid" placeholder:"N" help:"Restore up to this file of the first replica's newest generation."`
 	Attach  bool     `help:"Be ready within seconds: souk serve reads what isn't there yet from the replica, and downloads it meanwhile."`
-	KeyFile []string `sep:"none" placeholder:"FILE" help:"The file with the recovery key of an encrypted replica, or - for standard input. Once for all replicas, or once for each."`
+	KeyFile []string `sep:"none" placeholder:"FILE" help:"The file with the recovery key of an encrypted replica, or - for standard input. Once for all replicas, or once for each, and then \"none\" for one that isn't encrypted."`
 	JSON    bool     `name:"json" help:"Print the result as one JSON object."`
 
 	AllowMissingFiles bool `help:"Restore even if the replica lacks some of the files for sale, and name them."`
 
 	key string // that was typed in; empty for none
+	cfg Config
 }
 
 func (c *restoreCmd) Run(ctx context.Context) error {
@@ -45,6 +47,7 @@ func (c *restoreCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.cfg = cfg
 	log := cfg.logger()
 	rep, err := c.restore(ctx, cfg, target, log)
 	if errors.Is(err, replica.ErrKey) && len(c.KeyFile) == 0 && term.IsTerminal(int(os.Stdin.Fd())) {
@@ -108,9 +111,10 @@ func (c *restoreCmd) open(cfg Config, log *slog.Logger) ([]*replica.Client, erro
 		r := cfg.replicaFor(u)
 		if i < len(c.KeyFile) {
 			var err error
-			if key, err = readKeyFile(c.KeyFile[i]); err != nil {
+			if key, err = c.keyOf(i); err != nil {
 				return nil, err
 			}
+			r.Key = newSecret(key)
 		}
 		if key != "" {
 			r.Key = newSecret(key)
@@ -122,6 +126,17 @@ func (c *restoreCmd) open(cfg Config, log *slog.Logger) ([]*replica.Client, erro
 		all = append(all, client)
 	}
 	return all, nil
+}
+
+// noKey stands in for the key file of a replica that isn't encrypted.
+const noKey = "none"
+
+// keyOf reads the key file of a replica; "" when it has none.
+func (c *restoreCmd) keyOf(i int) (string, error) {
+	if c.KeyFile[i] == noKey {
+		return "", nil
+	}
+	return readKeyFile(c.KeyFile[i])
 }
 
 func (c *restoreCmd) restore(ctx context.Context, cfg Config, target replica.Target, log *slog.Logger) (replica.Report, error) {
@@ -213,6 +228,9 @@ func (c *restoreCmd) summary(res *restoreResult, target replica.Target) string {
 			span(res.Duration), amount(res.Bytes), count(res.Files+res.Segments, "file", "files"), amount(res.BlobBytes), res.Blobs, res.Check.Keys,
 			count(res.Check.Records["orders"], "order", "orders"), count(res.Check.Records["accounts"], "account", "accounts"))
 	}
+	if c.Attach && res.Check != nil {
+		b.WriteString("No snapshot in the replica could be attached, so everything was downloaded, and nothing is read from there any more. ")
+	}
 	if target != (replica.Target{}) {
 		b.WriteString("What came after that moment stays in the replica, and is not here.")
 	} else {
@@ -220,18 +238,52 @@ func (c *restoreCmd) summary(res *restoreResult, target replica.Target) string {
 	}
 	const next = "Next: make sure that the old server is off, and run the line below. It seals the old server's part of the replica, so that it can't write there any more, " +
 		"and lets no mail leave before the payment provider has been asked about open payments."
-	return "\n" + wrap(b.String()) + "\n" + wrap(next) + "\n    souk serve --takeover --data " + shellWord(c.Data) + replicaArgs(c.From) + c.keyArgs() + "\n"
+	return "\n" + wrap(b.String()) + "\n" + wrap(next) + "\n    souk serve --takeover --data " + shellWord(c.Data) + c.serveArgs() + "\n"
+}
+
+// serveArgs are the flags with which a server goes on with these replicas and their keys.
+func (c *restoreCmd) serveArgs() string {
+	file := c.values()["config"]
+	if len(file) == 0 {
+		return replicaArgs(c.From) + c.keyArgs()
+	}
+	args := " --config " + shellWord(file[0])
+	var configured []string
+	for _, r := range c.cfg.Replicas {
+		configured = append(configured, r.URL)
+	}
+	// --replica takes the place of all that the file says of replicas.
+	if len(c.KeyFile) == 0 && c.key == "" && slices.Equal(configured, c.From) {
+		return args
+	}
+	return args + replicaArgs(c.From) + c.keyArgs()
 }
 
 // keyArgs is the flag for the key of the replicas, "" without one.
 func (c *restoreCmd) keyArgs() string {
-	switch {
-	case len(c.KeyFile) == 1 && c.KeyFile[0] != "-":
-		return " --replica-key-file " + shellWord(c.KeyFile[0])
-	case len(c.KeyFile) > 0 || c.key != "":
-		return " --replica-key-file FILE"
+	const someFile = " --replica-key-file FILE"
+	files := map[string]bool{}
+	for _, name := range c.KeyFile {
+		files[name] = true
 	}
-	return ""
+	if c.key != "" {
+		return someFile
+	}
+	for _, u := range c.From {
+		if r := c.cfg.replicaFor(u); len(c.KeyFile) == 0 && r.Key.IsSet() {
+			files[r.KeyFile] = true
+		}
+	}
+	delete(files, noKey)
+	if len(files) == 0 {
+		return ""
+	}
+	for name := range files {
+		if len(files) == 1 && name != "" && name != "-" {
+			return " --replica-key-file " + shellWord(name)
+		}
+	}
+	return someFile
 }
 
 // replicaArgs are the flags for a command line that goes on with these replicas.

@@ -101,6 +101,50 @@ func TestRestoreOfAnEncryptedReplica(t *testing.T) {
 	}
 }
 
+// TestRestoreNamesTheKey: the line that goes on with the restored directory says where the
+// key is, wherever that came from.
+func TestRestoreNamesTheKey(t *testing.T) {
+	pair := keygen(t)
+	data, url := replicated(t, "--replica-key-file", keyFile(t, pair.ServerKey))
+	name, config := keyFile(t, pair.RecoveryKey), filepath.Join(t.TempDir(), "some.toml")
+	if err := os.WriteFile(config, []byte("[[replica]]\nurl = \""+url+"\"\nkey-file = \""+name+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	next := func(env, want string, args ...string) {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), "restored")
+		if variable, value, ok := strings.Cut(env, "="); ok {
+			t.Setenv(variable, value)
+			defer os.Unsetenv(variable)
+		}
+		out := mustSouk(t, append([]string{"restore", "--from", url, "--data", dir}, args...)...)
+		if _, line, _ := strings.Cut(out, "    souk "); line != "serve --takeover --data "+dir+want+"\n" {
+			t.Errorf("the next command is souk %s, want the end%s", line, want)
+		}
+	}
+	next("SOUK_REPLICA_KEY_FILE="+name, " --replica "+url+" --replica-key-file "+name)
+	next("SOUK_REPLICA_KEY="+pair.RecoveryKey, " --replica "+url+" --replica-key-file FILE")
+	next("", " --config "+config, "--config", config)
+	next("", " --config "+config+" --replica "+url+" --replica-key-file "+name, "--config", config, "--key-file", name)
+
+	// A replica that isn't encrypted stands beside one that is.
+	plain := "file://" + t.TempDir()
+	server := open(t, data, "--replica", plain)
+	server.waitForReplica(t)
+	server.Stop()
+	next("", " --replica "+url+" --replica "+plain+" --replica-key-file "+name, "--from", plain, "--key-file", name, "--key-file", "none")
+}
+
+// TestRestoreWithNothingToAttach: who asks for a directory that is ready within seconds is
+// told that this one took a whole download.
+func TestRestoreWithNothingToAttach(t *testing.T) {
+	_, url := replicated(t)
+	out, errs, status := souk(t, "restore", "--attach", "--from", url, "--data", filepath.Join(t.TempDir(), "x"))
+	if said := strings.Join(strings.Fields(out), " "); status != 0 || !strings.Contains(said, "No snapshot in the replica could be attached") || !strings.Contains(errs, "everything is downloaded") {
+		t.Errorf("status %d\n%s\n%s", status, out, errs)
+	}
+}
+
 // TestRestoreRefuses says why, and touches nothing.
 func TestRestoreRefuses(t *testing.T) {
 	full := t.TempDir()

@@ -118,8 +118,11 @@ func (r *restoration) attempt(ctx context.Context, at start) (done bool, err err
 		return false, err
 	}
 	newBuilder := r.newBuilder
-	if attach {
+	switch {
+	case attach:
 		newBuilder = r.newAttachedBuilder
+	case r.opts.Attach:
+		r.opts.Logger.Warn("no snapshot leads there that can be attached; everything is downloaded, which takes as long as without attaching", "replica", at.source.client)
 	}
 	b, err := newBuilder()
 	if err != nil {
