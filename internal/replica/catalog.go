@@ -17,40 +17,51 @@ type catalog struct {
 	client *Client
 	spool  string // for downloads; "" is the system's temporary directory
 	read   map[fileRef]*reading
-	sums   sumTable
+	sums   numbered[blob.Sum]
+	names  numbered[objectName]
 }
 
 func newCatalog(c *Client, spool string) *catalog {
 	return &catalog{client: c, spool: spool, read: map[fileRef]*reading{}}
 }
 
-// reading is what retention wants to know of a file. Segments and blobs are numbers of a
-// sumTable: the snapshots of years name the same things.
+// reading is what retention wants to know of a file. Segments and blobs are numbers of
+// the catalog's sums or, where the key can only write, of its names: the snapshots of years
+// name the same things.
 type reading struct {
-	footer          // without Tables, Segments, Blobs
-	segments, blobs []uint32
-	segmentSizes    []int64
+	footer                  // without Tables, Segments, Blobs and their names
+	segments, blobs         []uint32
+	segmentSizes            []int64
+	segmentNames, blobNames []uint32 // for a server key, which reads no sums
 }
 
-// sumTable numbers SHA-256 sums.
-type sumTable struct {
-	all   []blob.Sum
-	index map[blob.Sum]uint32
+// numbered numbers what many files have in common.
+type numbered[T comparable] struct {
+	all   []T
+	index map[T]uint32
 }
 
-func (t *sumTable) number(sum blob.Sum) uint32 {
-	n, ok := t.index[sum]
+func (t *numbered[T]) number(v T) uint32 {
+	n, ok := t.index[v]
 	if !ok {
 		if t.index == nil {
-			t.index = map[blob.Sum]uint32{}
+			t.index = map[T]uint32{}
 		}
 		n = uint32(len(t.all))
-		t.all, t.index[sum] = append(t.all, sum), n
+		t.all, t.index[v] = append(t.all, v), n
 	}
 	return n
 }
 
-// canRead reports whether the key, if one is needed, tells what files name.
+func (t *numbered[T]) numbers(all []T) []uint32 {
+	numbers := make([]uint32, len(all))
+	for i, v := range all {
+		numbers[i] = t.number(v)
+	}
+	return numbers
+}
+
+// canRead reports whether the key, if one is needed, opens more than public parts.
 func (c *Client) canRead() bool { return c.key == nil || c.key.CanRead() }
 
 // reading reads a file's footer, once.
@@ -75,7 +86,10 @@ func (c *catalog) reading(ctx context.Context, ref fileRef) (*reading, error) {
 	for _, sum := range f.Blobs {
 		is.blobs = append(is.blobs, c.sums.number(sum))
 	}
-	is.Tables, is.Segments, is.Blobs = nil, nil, nil
+	if !c.client.canRead() {
+		is.segmentNames, is.blobNames = c.names.numbers(f.SegmentNames), c.names.numbers(f.BlobNames)
+	}
+	is.Tables, is.Segments, is.Blobs, is.SegmentNames, is.BlobNames = nil, nil, nil, nil, nil
 	c.read[ref] = is
 	return is, nil
 }
@@ -134,8 +148,15 @@ func (c *catalog) readSnapshots(ctx context.Context, inv *Inventory, report func
 }
 
 // lacks returns a *CorruptError for the first segment of a snapshot that isn't there, or
-// is too short.
+// is too short, which a server key can't tell.
 func (c *catalog) lacks(f *reading, there map[objectName]int64) error {
+	for _, n := range f.segmentNames {
+		name := c.names.all[n]
+		if _, ok := there[name]; !ok {
+			lo, hi := name.txids()
+			return &CorruptError{Name: c.client.where("", levelSegments, lo, hi), Reason: "the segment is missing, and a snapshot needs it", Err: os.ErrNotExist}
+		}
+	}
 	for i, n := range f.segments {
 		sum := c.sums.all[n]
 		size, ok := there[c.client.contentName(sum)]
@@ -153,7 +174,7 @@ func (c *catalog) lacks(f *reading, there map[objectName]int64) error {
 type marks struct {
 	segments  map[objectName]bool
 	blobNames map[objectName]bool
-	blobs     map[blob.Sum]bool
+	blobs     map[blob.Sum]bool // none for a server key
 }
 
 // mark reads what the snapshots name, and the change files that no coarser one stands for:
@@ -206,6 +227,12 @@ func (c *catalog) markFile(ctx context.Context, m *marks, ref fileRef) error {
 	}
 	for _, n := range f.blobs {
 		m.blobs[c.sums.all[n]] = true
+	}
+	for _, n := range f.segmentNames {
+		m.segments[c.names.all[n]] = true
+	}
+	for _, n := range f.blobNames {
+		m.blobNames[c.names.all[n]] = true
 	}
 	return nil
 }

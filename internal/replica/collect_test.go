@@ -22,7 +22,13 @@ import (
 // directory as replica.
 func served(t *testing.T, o Options, serve func(n *node, r *Replicator, tick func(time.Duration))) *place {
 	t.Helper()
-	p := &place{t: t, root: filepath.Join(t.TempDir(), "replica")}
+	return servedWith(t, nil, o, serve)
+}
+
+// servedWith is served with a key.
+func servedWith(t *testing.T, key *Key, o Options, serve func(n *node, r *Replicator, tick func(time.Duration))) *place {
+	t.Helper()
+	p := &place{t: t, root: filepath.Join(t.TempDir(), "replica"), key: key}
 	p.url = "file://" + p.root
 	p.c = p.client()
 	o.SpoolDir = t.TempDir()
@@ -63,6 +69,18 @@ func (n *node) forgetBlob(sum blob.Sum) {
 // TestRetentionInService serves for days with a short policy: what is promised can be
 // restored and what isn't is gone, records and blobs.
 func TestRetentionInService(t *testing.T) {
+	recovery := NewRecoveryKey()
+	server, err := ParseKey(recovery.ServerKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("plain", func(t *testing.T) { retentionInService(t, nil, nil) })
+	t.Run("recovery key", func(t *testing.T) { retentionInService(t, recovery, recovery) })
+	t.Run("server key", func(t *testing.T) { retentionInService(t, server, recovery) })
+}
+
+// retentionInService serves with one key and restores with the other.
+func retentionInService(t *testing.T, serving, restoring *Key) {
 	type kept struct {
 		at     Target
 		digest [32]byte
@@ -72,7 +90,7 @@ func TestRetentionInService(t *testing.T) {
 	var always, dropped, late blob.Sum
 	var end time.Time
 	policy := Retention{Fine: 3 * time.Hour, Medium: 12 * time.Hour, Daily: 2, Weekly: -1, Monthly: -1, Grace: 2 * time.Hour}
-	p := served(t, Options{Retention: policy}, func(n *node, r *Replicator, tick func(time.Duration)) {
+	p := servedWith(t, serving, Options{Retention: policy}, func(n *node, r *Replicator, tick func(time.Duration)) {
 		always, dropped = n.upload("an agent that stays"), n.upload("an agent that goes")
 		rng := rand.New(rand.NewPCG(1, 1))
 		for i := range 3 * 24 * 7 {
@@ -96,6 +114,8 @@ func TestRetentionInService(t *testing.T) {
 			t.Errorf("collecting: %+v, %v", c, err)
 		}
 	})
+	p.key = restoring
+	p.c = p.client()
 	fine, all := 0, 0
 	for _, k := range points {
 		age := end.Sub(k.at.Time)

@@ -91,8 +91,8 @@
 // replica can tell that.
 //
 // The recovery key reads and writes. The server key, derived from it, only writes; a server
-// that has no more than it ships, restarts, and merges what it has copies of, and its thief
-// reads nothing, though he can forge.
+// that has no more than it ships, restarts, merges what it has copies of, and deletes what
+// no public part names, and its thief reads nothing, though he can forge.
 //
 // # Levels and snapshots
 //

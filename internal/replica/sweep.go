@@ -19,10 +19,6 @@ const sweepEvery = day
 // mark yet, so it must be older than Grace; and what is there already may be counted on
 // by a snapshot or file that is under way, so whoever makes those is kept out meanwhile.
 func (r *Replicator) sweep(ctx context.Context, inv *Inventory, done *Collection) error {
-	if !r.client.canRead() {
-		done.Held = "This server's key can't read which segments and files the replica still needs, so none are deleted."
-		return nil
-	}
 	m, err := r.collector.mark(ctx, inv)
 	if errors.Is(err, ErrCorrupt) {
 		done.Held = "A damaged file doesn't tell what it names, so no segments and blobs are deleted. " + err.Error()
@@ -57,7 +53,8 @@ func (r *Replicator) sweep(ctx context.Context, inv *Inventory, done *Collection
 	return nil
 }
 
-// heal sends again what files name and the replica lacks, if this machine has it.
+// heal sends again what files name and the replica lacks, if this machine has it. With a
+// server key it finds nothing: names in the replica don't tell which files here have them.
 func (r *Replicator) heal(ctx context.Context, inv *Inventory, m *marks) error {
 	if r.blobs == nil {
 		return nil

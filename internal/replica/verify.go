@@ -197,7 +197,7 @@ func (v *verifier) follows(ref fileRef, last, f *footer) {
 // verified when those were read.
 func (v *verifier) names(ctx context.Context) error {
 	if !v.client.canRead() {
-		v.rep.Unchecked = append(v.rep.Unchecked, "Which segments and files the records need: the server key can't read it. Use the recovery key.")
+		v.rep.Unchecked = append(v.rep.Unchecked, "Which files for sale the records need: the server key can't read it. Use the recovery key.")
 		return nil
 	}
 	for i := range v.inv.Generations { // those that can't be read are found here
