@@ -55,6 +55,9 @@ func (s *replicaStatus) print(w io.Writer, now time.Time) error {
 			amount(f.BytesStored), f.RequestsPerMonth.Put, f.RequestsPerMonth.Get, f.RequestsPerMonth.List, f.RequestsPerMonth.Delete,
 			amount(f.BytesOutPerMonth), span(time.Duration(f.Assumptions.Hours*float64(time.Hour))))
 	}
+	if c := s.Collected; c != nil {
+		line("Retention", "%s", retentionText(c, now))
+	}
 	s.printContent(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -76,6 +79,21 @@ func restorableText(r *replica.Restorable) string {
 	}
 	if !r.FineFrom.IsZero() {
 		text += fmt.Sprintf(", every second from %s", clock(r.FineFrom))
+	}
+	return text
+}
+
+// retentionText says what the last run of retention did, and what it could not do.
+func retentionText(c *replica.Collection, now time.Time) string {
+	text := fmt.Sprintf("%s ago: deleted %d files, %d segments, %d files for sale; %s", span(now.Sub(c.At)), c.Files, c.Segments, c.Blobs, amount(c.Bytes))
+	if c.Refused > 0 {
+		text += fmt.Sprintf(". The storage refused to delete %s (an object lock, or no permission): tried again after a day", count(c.Refused, "object", "objects"))
+	}
+	if c.Held != "" {
+		text += ". " + plain(c.Held)
+	}
+	if c.Error != "" {
+		text += ". Broken off, and tried again: " + plain(c.Error)
 	}
 	return text
 }

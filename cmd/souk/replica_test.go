@@ -195,8 +195,10 @@ func TestTables(t *testing.T) {
 			Snapshots: []replica.SnapshotStatus{{TXID: 1, Time: at, Bytes: 1 << 20}, {TXID: 2, Time: at, Bytes: 1 << 20}},
 			Segments:  replica.ObjectsStatus{Count: 5000, Bytes: 20 << 30}, Blobs: replica.ObjectsStatus{Count: 100_000, Bytes: 5 << 40},
 			Restorable: &replica.Restorable{From: at, MediumFrom: at.Add(time.Hour), FineFrom: at.Add(2 * time.Hour), To: at.Add(3 * time.Hour)},
+			Collected:  &replica.Collection{At: at, Files: 12_345, Refused: 7, Held: "A damaged file doesn't tell what it names.", Error: "no route to host"},
 			Forecast:   &replica.Forecast{BytesStored: 6 << 40, RequestsPerMonth: replica.RequestCounts{Put: 2_690_000, Get: 1, List: 2, Delete: 3}, Assumptions: replica.Assumptions{Hours: 24}},
 		},
+		Away:      "no route to host",
 		NextDrill: at, LastDrill: &drillLine{State: market.DrillPassed, Started: at, RPO: 1.5, RTO: 700},
 	}
 	if err := s.print(&b, at.Add(time.Hour)); err != nil {
@@ -212,7 +214,7 @@ func TestTables(t *testing.T) {
 			t.Errorf("%d columns: %q", n, line)
 		}
 	}
-	for _, want := range []string{"5.0 TB", "broken", "60 min ago", "goes on from generation 1 after its file 12345", "160000", "snapshots 2 2.0 MB", "every second from", "6.0 TB stored", "nobody may take over", "of which this server has the server", "SlowDown"} {
+	for _, want := range []string{"5.0 TB", "away: no route to host", "deleted 12345 files", "refused to delete 7 objects (an object lock", "doesn't tell", "Broken off", "60 min ago", "goes on from generation 1 after its file 12345", "160000", "snapshots 2 2.0 MB", "every second from", "6.0 TB stored", "nobody may take over", "of which this server has the server", "SlowDown"} {
 		if !strings.Contains(flat, want) {
 			t.Errorf("%q is missing in:\n%s", want, text)
 		}

@@ -38,11 +38,13 @@ type Collection struct {
 	Segments int       `json:"segments"`
 	Blobs    int       `json:"blobs"`
 	Bytes    int64     `json:"bytes"`
-	// Refused deletions are tried again after a day: the objects are locked, or this
-	// server isn't permitted to delete.
+	// Refused counts the deletions that are refused for now, and tried again after a day:
+	// the objects are locked, or this server isn't permitted to delete.
 	Refused int `json:"refused"`
 	// Held says why segments and blobs were not looked at, "" when they were or weren't due.
 	Held string `json:"held,omitempty"`
+	// Error says why the run was broken off, "" when it wasn't; it is tried again.
+	Error string `json:"error,omitempty"`
 }
 
 // collector deletes from a replica what its policy no longer asks for.
@@ -53,11 +55,11 @@ type collector struct {
 	unnamed map[fileRef]time.Time // segments and blobs that no footer named, since when
 	swept   time.Time
 
-	mu    sync.Mutex // guards the rest
-	named map[objectName]bool
-	last  *Inventory // as the last collection left it
-	done  Collection // the last
-	err   error      // of the last attempt
+	mu     sync.Mutex // guards the rest
+	named  map[objectName]bool
+	last   *Inventory // as the last collection that succeeded left it
+	listed time.Time  // when that was
+	done   Collection // the last attempt
 }
 
 func newCollector(client *Client, spool string) *collector {
@@ -127,15 +129,18 @@ func (r *Replicator) Collect(ctx context.Context) (Collection, error) {
 	defer func() { c.turn <- struct{}{} }()
 	done := Collection{At: r.opts.Clock().UTC()}
 	inv, err := r.collect(ctx, &done)
-	c.mu.Lock()
-	c.done, c.err = done, err
-	if err == nil {
-		c.last = inv
-	}
-	c.mu.Unlock()
-	if err == nil && done.Files+done.Segments+done.Blobs+done.Refused > 0 {
+	if err != nil {
+		done.Error = Words(err)
+	} else if done.Files+done.Segments+done.Blobs+done.Refused > 0 {
 		r.opts.Logger.Info("deleted what is no longer kept", "files", done.Files, "segments", done.Segments,
 			"blobs", done.Blobs, "bytes", done.Bytes, "refused", done.Refused)
+	}
+	done.Refused = len(c.refused) // with those that it was too soon to try again
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = done
+	if err == nil {
+		c.last, c.listed = inv, done.At
 	}
 	return done, err
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,7 +209,7 @@ func TestLockedObjectsAreDeletedLater(t *testing.T) {
 	}
 	lock.open = true
 	asked := lock.asked
-	if got, err = r.Collect(ctx); err != nil || got.Files != 0 || lock.asked != asked {
+	if got, err = r.Collect(ctx); err != nil || got.Files != 0 || lock.asked != asked || r.Status().Collected.Refused == 0 {
 		t.Errorf("at once after a refusal: %+v, %v; it was asked for %d more", got, err, lock.asked-asked)
 	}
 	*now = now.Add(25 * time.Hour)
@@ -237,6 +238,9 @@ func TestStaleListingDeletesNothing(t *testing.T) {
 	before := p.objects()
 	if _, err := r.Collect(ctx); !errors.Is(err, errStale) || p.objects() != before {
 		t.Errorf("a listing without the last file: %v; %d objects of %d are left", err, p.objects(), before)
+	}
+	if c := r.Status().Collected; c == nil || !strings.Contains(c.Error, "out of date") {
+		t.Errorf("the status says of it: %+v", c)
 	}
 }
 

@@ -144,7 +144,7 @@ func (r *Replicator) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last != nil {
-		s.describe(c.last, c.done.At)
+		s.describe(c.last, c.listed)
 		s.Forecast = c.last.forecast(r.opts.Retention, r.opts.LeaseTTL)
 	}
 	if !c.done.At.IsZero() {
