@@ -59,6 +59,9 @@ func (db *DB) Replay(ctx context.Context, r Replay, fill func(SetFunc) error) er
 	if err := db.disk.refuse(); err != nil {
 		return err
 	}
+	if err := db.becomeStandby(); err != nil {
+		return err
+	}
 	first := db.LastLSN() + 1
 	c, err := db.newCollector(r)
 	if err != nil {
@@ -128,12 +131,18 @@ func (db *DB) enterReplay(ctx context.Context, c *collector) error {
 }
 
 // standBy takes the place of migrate in a standby: it refuses data that this binary
-// doesn't know, and locks out binaries that don't know the log of a standby.
+// doesn't know. It writes nothing: a primary's directory may have been opened by mistake.
 func (db *DB) standBy(dir string) error {
-	if _, err := storedDataVersion(db.engine, dir, db.last); err != nil {
-		return err
-	}
-	return db.raiseDirectory(dir, standbyVersion)
+	_, err := storedDataVersion(db.engine, dir, db.last)
+	return err
+}
+
+// becomeStandby locks out binaries that don't know the log of a standby, before it has the
+// first entry of that kind.
+func (db *DB) becomeStandby() error {
+	db.nodeMu.Lock()
+	defer db.nodeMu.Unlock()
+	return db.raiseDirectory(db.opts.Dir, standbyVersion)
 }
 
 // collector takes in a file of a replica: a batch in memory, and tables on disk once it is

@@ -93,8 +93,13 @@ func (db *DB) raiseDirectory(dir string, to uint32) error {
 		return nil
 	}
 	db.opts.Logger.Info("older versions of souk can't open the data directory any more", "dir", dir, "version", to)
+	was := db.version
 	db.version = to
-	return db.writeMeta(db.node)
+	err := db.writeMeta(db.node)
+	if err != nil {
+		db.version = was
+	}
+	return err
 }
 
 // initialize makes a database of an empty directory. One that holds keys but no schema

@@ -157,3 +157,15 @@ func TestPromotedUnderTheOldPrimary(t *testing.T) {
 	}
 	promoted.Stop()
 }
+
+// TestStandbyOfAPrimarysDirectory is refused before anything is written there: older
+// binaries can open the directory as before.
+func TestStandbyOfAPrimarysDirectory(t *testing.T) {
+	data, url := replicated(t)
+	for _, args := range [][]string{{"standby", "--data", data, "--addr", "127.0.0.1:0", "--from", url}, {"promote", "--data", data, "--from", url}} {
+		_, errs, status := souk(t, args...)
+		if status != 1 || !strings.Contains(errs, "was not restored from a replica") || strings.Contains(errs, "can't open the data directory any more") {
+			t.Errorf("%s with a primary's directory: exit status %d\n%s", args[0], status, errs)
+		}
+	}
+}
