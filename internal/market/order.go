@@ -92,7 +92,7 @@ type Order struct {
 	Paid     time.Time    `cbor:"paid,omitzero"`
 }
 
-// Line is a thing sold, as it was when it was sold: name, price and commission rule
+// Line is a thing sold, as it was when it was sold: name, offer, price and commission rule
 // are frozen here, and later changes of the listing don't touch it.
 type Line struct {
 	ID         LineID  `cbor:"id"`
@@ -105,6 +105,9 @@ type Line struct {
 	Rule       string  `cbor:"rule,omitempty"` // the rule that made it: "10%"
 	License    bool    `cbor:"license,omitempty"`
 	Release    Release `cbor:"release"`
+
+	OfferName string   `cbor:"offername,omitempty"` // where the agent had several offers
+	Includes  []string `cbor:"includes,omitempty"`  // what the offer gave besides
 }
 
 // LineState follows a thing sold.

@@ -20,6 +20,7 @@ type Cart struct {
 // CartLine is a line of a Cart.
 type CartLine struct {
 	Agent  market.Agent
+	Offer  market.Offer // of the agent's
 	Seller market.Seller
 }
 
@@ -50,7 +51,8 @@ func (s *Shop) present(tx store.Reader, rec *market.Cart) (Cart, error) {
 		if err != nil && !market.Is(err, market.NotFound) {
 			return c, err
 		}
-		if err != nil || !a.Visible() || a.Offer.ID != l.Offer || !s.takes(a.Offer.Price) {
+		o, sold := a.OfferNamed(l.Offer)
+		if err != nil || !a.Listed() || !sold || !s.takes(o.Price) {
 			c.Gone = append(c.Gone, cmpName(a.Name))
 			continue
 		}
@@ -58,10 +60,10 @@ func (s *Shop) present(tx store.Reader, rec *market.Cart) (Cart, error) {
 		if err != nil {
 			return c, err
 		}
-		if c.Total, err = c.Total.Add(market.Money{Amount: a.Offer.Price.Amount, Currency: s.Currency}); err != nil {
+		if c.Total, err = c.Total.Add(market.Money{Amount: o.Price.Amount, Currency: s.Currency}); err != nil {
 			return c, err
 		}
-		c.Lines = append(c.Lines, CartLine{a, seller})
+		c.Lines = append(c.Lines, CartLine{a, o, seller})
 	}
 	return c, nil
 }
@@ -101,21 +103,17 @@ func loadCart(tx store.Reader, id market.CartID) (market.Cart, error) {
 	return rec, err
 }
 
-// Add puts an agent's offer into a cart, making the cart when id is empty or unknown,
-// and returns the cart's ID and number of lines. What is there already stays as it is.
-func (s *Shop) Add(ctx context.Context, id market.CartID, agent market.AgentID) (market.CartID, int, error) {
+// Add puts an offer of an agent ("" is the first) into a cart, making the cart when id is
+// empty or unknown, and returns the cart's ID and number of lines. Another offer of the
+// agent leaves the cart for it. Errors: NotFound, Conflict for an offer in another currency
+// and for a full cart.
+func (s *Shop) Add(ctx context.Context, id market.CartID, agent market.AgentID, offer market.OfferID) (market.CartID, int, error) {
 	fresh := market.NewCartID()
 	n := 0
 	_, err := s.Store.Update(ctx, s.Tenant, store.Op{Class: store.UserData}, func(tx *store.Tx) error {
-		a, err := store.Agents.Load(tx, agent)
+		line, err := s.wish(tx, agent, offer)
 		if err != nil {
 			return err
-		}
-		if !a.Visible() {
-			return market.Errorf(market.NotFound, "%s isn't sold any more.", a.Name)
-		}
-		if !s.takes(a.Offer.Price) {
-			return market.Errorf(market.Conflict, "%s is sold in %s, and this marketplace takes %s.", a.Name, a.Offer.Price.Currency, s.Currency)
 		}
 		c, err := loadCart(tx, id)
 		if err != nil {
@@ -127,8 +125,7 @@ func (s *Shop) Add(ctx context.Context, id market.CartID, agent market.AgentID) 
 		if err := s.dropGone(tx, &c); err != nil {
 			return err
 		}
-		line := market.CartLine{Agent: a.ID, Offer: a.Offer.ID}
-		i := slices.IndexFunc(c.Lines, func(l market.CartLine) bool { return l.Agent == a.ID })
+		i := slices.IndexFunc(c.Lines, func(l market.CartLine) bool { return l.Agent == agent })
 		switch {
 		case i >= 0:
 			c.Lines[i] = line
@@ -142,6 +139,29 @@ func (s *Shop) Add(ctx context.Context, id market.CartID, agent market.AgentID) 
 		return store.Carts.Put(tx, &c)
 	})
 	return id, n, err
+}
+
+// wish is the line of an offer that can be bought now.
+func (s *Shop) wish(tx store.Reader, agent market.AgentID, offer market.OfferID) (market.CartLine, error) {
+	a, err := store.Agents.Load(tx, agent)
+	if err != nil {
+		return market.CartLine{}, err
+	}
+	o := a.Offer
+	if offer != "" {
+		o, _ = a.OfferNamed(offer)
+	}
+	switch {
+	case !a.Listed():
+		err = market.Errorf(market.NotFound, "%s isn't sold any more.", a.Name)
+	case o.ID == "":
+		err = market.Errorf(market.NotFound, "%s isn't sold in this way any more. Its page shows how it is.", a.Name)
+	case !s.takes(o.Price):
+		err = market.Errorf(market.Conflict, "%s is sold in %s, and this marketplace takes %s.", a.Name, o.Price.Currency, s.Currency)
+	default:
+		return market.CartLine{Agent: a.ID, Offer: o.ID}, nil
+	}
+	return market.CartLine{}, err
 }
 
 // Remove takes an agent out of a cart and returns the number of lines left.

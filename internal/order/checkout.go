@@ -216,7 +216,7 @@ func (s *Shop) split(ch *market.Checkout, lines []CartLine, now time.Time) ([]ma
 			})
 		}
 		o, a := &orders[i], &l.Agent
-		price := market.Money{Amount: a.Offer.Price.Amount, Currency: s.Currency}
+		price := market.Money{Amount: l.Offer.Price.Amount, Currency: s.Currency}
 		total, err := o.Total.Add(price)
 		if err != nil {
 			return nil, err
@@ -228,9 +228,9 @@ func (s *Shop) split(ch *market.Checkout, lines []CartLine, now time.Time) ([]ma
 			release.File.OnDemand = false
 		}
 		o.Lines = append(o.Lines, market.Line{
-			ID: market.NewLineID(now), Agent: a.ID, Offer: a.Offer.ID, Name: a.Name, Slug: a.Slug,
+			ID: market.NewLineID(now), Agent: a.ID, Offer: l.Offer.ID, Name: a.Name, Slug: a.Slug,
 			Price: price, Commission: price.BasisPoints(s.Commission), Rule: fmt.Sprintf("%d bp", s.Commission),
-			License: a.Offer.License, Release: release,
+			License: l.Offer.License, Release: release, OfferName: l.Offer.Name, Includes: l.Offer.Includes,
 		})
 	}
 	return orders, nil
@@ -275,10 +275,18 @@ func (s *Shop) sessionRequest(ch *market.Checkout, p *market.Payment, orders []m
 	}
 	for _, o := range orders {
 		for _, l := range o.Lines {
-			req.Lines = append(req.Lines, payments.Line{Name: l.Name, Quantity: 1, UnitPrice: l.Price})
+			req.Lines = append(req.Lines, payments.Line{Name: lineTitle(&l), Quantity: 1, UnitPrice: l.Price})
 		}
 	}
 	return req
+}
+
+// lineTitle is what a line is called on the provider's page: "CSV Desk (Team)".
+func lineTitle(l *market.Line) string {
+	if l.OfferName == "" {
+		return l.Name
+	}
+	return l.Name + " (" + l.OfferName + ")"
 }
 
 // recordSession notes the provider's session. A webhook may have been faster: then the

@@ -116,7 +116,7 @@ func (s *stall) fill(slugs ...string) (id market.CartID) {
 	s.t.Helper()
 	for _, slug := range slugs {
 		var err error
-		if id, _, err = s.Add(context.Background(), id, s.agents[slug]); err != nil {
+		if id, _, err = s.Add(context.Background(), id, s.agents[slug], ""); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -34,7 +34,7 @@ func isPage(secret string) bool { return len(secret) >= 16 && len(secret) <= 64 
 func (c *Cart) digest() string {
 	h := sha256.New()
 	for _, l := range c.Lines {
-		fmt.Fprintf(h, "%q %q %s\n", l.Agent.ID, l.Agent.Offer.ID, l.Agent.Offer.Price)
+		fmt.Fprintf(h, "%q %q %s %t %q\n", l.Agent.ID, l.Offer.ID, l.Offer.Price, l.Offer.License, l.Offer.Includes)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
@@ -83,7 +83,7 @@ func sells(orders []market.Order, c *Cart) bool {
 	for _, o := range orders {
 		n += len(o.Lines)
 		for _, l := range o.Lines {
-			if !slices.ContainsFunc(c.Lines, func(cl CartLine) bool { return soldAs(&cl.Agent, &l) }) {
+			if !slices.ContainsFunc(c.Lines, func(cl CartLine) bool { return cl.soldAs(&l) }) {
 				return false
 			}
 		}
@@ -91,7 +91,8 @@ func sells(orders []market.Order, c *Cart) bool {
 	return n == len(c.Lines) // an agent is in a cart once
 }
 
-func soldAs(a *market.Agent, l *market.Line) bool {
-	return a.ID == l.Agent && a.Offer.ID == l.Offer && a.Offer.Price.Amount == l.Price.Amount &&
-		a.Name == l.Name && a.Release.Version == l.Release.Version
+func (c *CartLine) soldAs(l *market.Line) bool {
+	return c.Agent.ID == l.Agent && c.Offer.ID == l.Offer && c.Offer.Price.Amount == l.Price.Amount &&
+		c.Offer.Name == l.OfferName && slices.Equal(c.Offer.Includes, l.Includes) &&
+		c.Agent.Name == l.Name && c.Agent.Release.Version == l.Release.Version
 }

@@ -51,7 +51,7 @@ func TestCheckoutIsNotReopened(t *testing.T) {
 	}{
 		{"another address", func(*stall, market.CartID) {}, "ada@example.com"},
 		{"another line", func(s *stall, cart market.CartID) {
-			if _, _, err := s.Add(context.Background(), cart, s.agents["bob-odd"]); err != nil {
+			if _, _, err := s.Add(context.Background(), cart, s.agents["bob-odd"], ""); err != nil {
 				s.t.Fatal(err)
 			}
 		}, ""},
@@ -114,7 +114,7 @@ func TestPageOfAnotherCart(t *testing.T) {
 			if _, err := s.Remove(ctx, cart, s.agents[c.shown]); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := s.Add(ctx, cart, s.agents[c.held]); err != nil {
+			if _, _, err := s.Add(ctx, cart, s.agents[c.held], ""); err != nil {
 				t.Fatal(err)
 			}
 			if next, err := s.Place(ctx, p); !market.Is(err, market.Conflict) {

@@ -28,6 +28,7 @@ type ReceiptItem struct {
 	Entitlement *market.Entitlement
 	License     *market.License
 	ExternalID  string // of the agent today; empty when it is gone
+	Yanked      string // why the version was withdrawn from sale; empty when it wasn't
 }
 
 // Receipt returns the receipt with an unguessable name, or NotFound. For a payment that
@@ -94,6 +95,9 @@ func receiptOrder(tx store.Reader, o market.Order) (ReceiptOrder, error) {
 		} else if !market.Is(err, market.NotFound) {
 			return ro, err
 		}
+		if item.Yanked, err = yanked(tx, l.Release.ID); err != nil {
+			return ro, err
+		}
 		if o.State.Paid() {
 			e, err := store.EntitlementOfLine.Load(tx, l.ID)
 			if err != nil {
@@ -111,6 +115,18 @@ func receiptOrder(tx store.Reader, o market.Order) (ReceiptOrder, error) {
 		ro.Items = append(ro.Items, item)
 	}
 	return ro, nil
+}
+
+// yanked is why a version was withdrawn.
+func yanked(tx store.Reader, id market.ReleaseID) (reason string, err error) {
+	r, err := store.Releases.Load(tx, id)
+	if market.Is(err, market.NotFound) {
+		return "", nil // an imported listing has no history
+	}
+	if err != nil || r.State != market.ReleaseYanked {
+		return "", err
+	}
+	return r.Reason, nil
 }
 
 // Download returns the file that an entitlement gives to whoever has the receipt's

@@ -142,7 +142,7 @@ func (b *bazaar) account(n account.NewAccount) market.Account {
 func (b *bazaar) buy(email string) {
 	b.t.Helper()
 	ctx := context.Background()
-	id, _, err := b.shop.Add(ctx, "", b.free.ID)
+	id, _, err := b.shop.Add(ctx, "", b.free.ID, "")
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -67,21 +67,29 @@ func groups(lines []order.CartLine) []views.Group {
 		}
 		g := &gg[i]
 		g.Lines = append(g.Lines, views.Line{
-			AgentID: string(l.Agent.ID), OfferID: string(l.Agent.Offer.ID), Slug: l.Agent.Slug, Seed: string(l.Agent.ID),
-			Name: l.Agent.Name, Price: l.Agent.Offer.Price,
+			AgentID: string(l.Agent.ID), OfferID: string(l.Offer.ID), Slug: l.Agent.Slug, Seed: string(l.Agent.ID),
+			Name: l.Agent.Name, Offer: offerName(&l.Agent, l.Offer), Price: l.Offer.Price,
 		})
-		if sum, err := g.Subtotal.Add(l.Agent.Offer.Price); err == nil { // the cart's total has added the same amounts
+		if sum, err := g.Subtotal.Add(l.Offer.Price); err == nil { // the cart's total has added the same amounts
 			g.Subtotal = sum
 		}
 	}
 	return gg
 }
 
+// offerName is an offer's name where the agent has several.
+func offerName(a *market.Agent, o market.Offer) string {
+	if len(a.Also) == 0 {
+		return ""
+	}
+	return o.Name
+}
+
 func (s *Server) addToCart(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return badForm(err)
 	}
-	id, n, err := s.Shop.Add(r.Context(), s.cartID(r), market.AgentID(r.PostForm.Get("agent")))
+	id, n, err := s.Shop.Add(r.Context(), s.cartID(r), market.AgentID(r.PostForm.Get("agent")), market.OfferID(r.PostForm.Get("offer")))
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func receiptPage(rec *order.Receipt) views.Receipt {
 
 func goods(rec *order.Receipt, it *order.ReceiptItem) views.Goods {
 	g := views.Goods{
-		Line:    views.Line{AgentID: string(it.Agent), OfferID: string(it.Offer), Slug: it.Slug, Seed: string(it.Agent), Name: it.Name, Price: it.Price},
+		Line:    views.Line{AgentID: string(it.Agent), OfferID: string(it.Offer), Slug: it.Slug, Seed: string(it.Agent), Name: it.Name, Offer: it.OfferName, Price: it.Price},
 		Version: it.Release.Version,
 	}
 	if it.Entitlement == nil {
