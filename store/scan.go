@@ -23,8 +23,29 @@ func (s scanned) decode(v any) error {
 }
 
 // scan yields keys and values of [lower, upper) in order: those of the moment when it
-// begins, a transaction's own writes among them. After an error it ends.
+// begins, a transaction's own writes among them. After an error it ends. Where reads are
+// noted, upper is the successor of a prefix.
 func (r *reader) scan(lower, upper []byte) iter.Seq2[[]byte, scanned] {
+	if r.reads != nil {
+		return r.noted(lower, upper)
+	}
+	return r.stretch(lower, upper)
+}
+
+// noted is stretch, and notes how far it was followed.
+func (r *reader) noted(lower, upper []byte) iter.Seq2[[]byte, scanned] {
+	return func(yield func([]byte, scanned) bool) {
+		for k, v := range r.stretch(lower, upper) {
+			if !yield(k, v) {
+				r.reads.scanned(lower, upper, k)
+				return
+			}
+		}
+		r.reads.scanned(lower, upper, nil)
+	}
+}
+
+func (r *reader) stretch(lower, upper []byte) iter.Seq2[[]byte, scanned] {
 	return func(yield func([]byte, scanned) bool) {
 		it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 		if err != nil {

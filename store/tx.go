@@ -30,9 +30,10 @@ type Reader interface {
 
 type reader struct {
 	from   pebble.Reader
-	own    *writes // of a Tx, over what is in from; nil otherwise
-	points *points // for those who read many single keys; nil for one by one
-	prefix tuple   // of the tenant
+	own    *writes  // of a Tx, over what is in from; nil otherwise
+	reads  *ReadSet // notes what is read; nil where nobody asks
+	points *points  // for those who read many single keys; nil for one by one
+	prefix tuple    // of the tenant
 	tenant market.TenantID
 	now    time.Time
 	money  bool // it has asked for something of moneyTables
@@ -41,7 +42,12 @@ type reader struct {
 func (r *reader) self() *reader { return r }
 
 // Now is the time of the transaction, the same throughout.
-func (r *reader) Now() time.Time { return r.now }
+func (r *reader) Now() time.Time {
+	if r.reads != nil {
+		r.reads.Timed = true
+	}
+	return r.now
+}
 
 // Tenant is whose records the transaction sees.
 func (r *reader) Tenant() market.TenantID { return r.tenant }
@@ -61,6 +67,7 @@ func (r *reader) table(id tableID, kind byte) tuple {
 // read calls use with what is stored at a key, and reports whether anything is. The
 // value is valid inside use only.
 func (r *reader) read(key []byte, use func(v []byte) error) (found bool, err error) {
+	r.reads.point(key)
 	if r.own != nil {
 		if w := r.own.find(key); w != nil {
 			if w.deleted {

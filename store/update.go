@@ -33,6 +33,11 @@ type Result struct {
 
 // View runs fn on a snapshot of the tenant's records. fn's error is returned as it is.
 func (db *DB) View(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) error {
+	return db.view(ctx, tenant, nil, fn)
+}
+
+// view is View; reads, unless nil, gets what fn reads.
+func (db *DB) view(ctx context.Context, tenant market.TenantID, reads *ReadSet, fn func(tx *ReadTx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("store: reading: %w", err)
 	}
@@ -43,9 +48,12 @@ func (db *DB) View(ctx context.Context, tenant market.TenantID, fn func(tx *Read
 		return err
 	}
 	defer db.gate.leave()
+	if reads != nil {
+		reads.LSN = db.LastLSN() // before the snapshot, which may have more
+	}
 	snap := db.engine.NewSnapshot()
 	defer snap.Close()
-	tx := &ReadTx{reader{from: snap, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	tx := &ReadTx{reader{from: snap, reads: reads, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
 	defer func() { tx.from = nil }() // a use after the end is a panic, not another's data
 	return fn(tx)
 }

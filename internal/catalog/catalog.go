@@ -13,7 +13,6 @@ package catalog
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/search"
@@ -26,15 +25,6 @@ type Catalog struct {
 	Tenant market.TenantID
 	Index  *search.Index
 	Logger *slog.Logger
-
-	shelves atomic.Pointer[shelves]
-}
-
-// shelves are the categories as they were at a commit: every page shows them, and most
-// pages are shown when nothing has been committed since the last.
-type shelves struct {
-	lsn    store.LSN
-	counts []CategoryCount
 }
 
 // Listing is an agent with its seller.
@@ -184,34 +174,13 @@ func HomeOf(tx store.Reader, n int) (h Home, err error) {
 	return h, err
 }
 
-// Related returns up to n other popular agents of an agent's category.
-func (c *Catalog) Related(ctx context.Context, a *market.Agent, n int) (related []Listing, err error) {
-	err = c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) error {
-		found, _, err := take(tx, store.AgentsInCategory.Scan(tx, a.Category, ""), n+1)
-		for _, l := range found {
-			if l.ID != a.ID && len(related) < n {
-				related = append(related, l)
-			}
+// RelatedIn returns up to n other popular agents of an agent's category.
+func RelatedIn(tx store.Reader, a *market.Agent, n int) (related []Listing, err error) {
+	found, _, err := take(tx, store.AgentsInCategory.Scan(tx, a.Category, ""), n+1)
+	for _, l := range found {
+		if l.ID != a.ID && len(related) < n {
+			related = append(related, l)
 		}
-		return err
-	})
+	}
 	return related, err
-}
-
-// Categories lists the categories that have published agents, the largest first. The
-// slice is shared with other callers.
-func (c *Catalog) Categories(ctx context.Context) (cc []CategoryCount, err error) {
-	last := c.Store.LastLSN()
-	if kept := c.shelves.Load(); kept != nil && kept.lsn == last {
-		return kept.counts, nil
-	}
-	err = c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) error {
-		cc, err = categories(tx)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	c.shelves.Store(&shelves{last, cc}) // at least as new as last, so current as long as last is the last
-	return cc, nil
 }

@@ -199,8 +199,8 @@ func TestCategoriesAreCurrent(t *testing.T) {
 	for i, want := range []int{1, 2, 3} {
 		imported(t, c, line(fmt.Sprint("pypi:", i), fmt.Sprint("Agent ", i)))
 		for range 2 {
-			got, err := c.Categories(context.Background())
-			if err != nil || len(got) != 1 || got[0].Category != "mcp-server" || got[0].Count != want {
+			home, err := c.Home(context.Background(), 1)
+			if got := home.Categories; err != nil || len(got) != 1 || got[0].Category != "mcp-server" || got[0].Count != want {
 				t.Errorf("%+v, %v, want %d in mcp-server", got, err, want)
 			}
 		}

@@ -57,30 +57,15 @@ var (
 	}}}
 )
 
-// negotiate chooses the coding that an Accept-Encoding header (RFC 9110, 12.5.3) wants
-// most, zstd among equals, and nil when it names none of ours. "*" counts as none: nobody
-// who wants a coding leaves out its name.
+// negotiate chooses the coding of a body that is compressed as it is written, nil for none.
 func negotiate(accept []string) *encoding {
-	var best *encoding
-	var bestQ float64
-	for _, line := range accept {
-		for part := range strings.SplitSeq(line, ",") {
-			name, params, _ := strings.Cut(part, ";")
-			var e *encoding
-			switch name = strings.TrimSpace(name); {
-			case strings.EqualFold(name, "zstd"):
-				e = zstdEncoding
-			case strings.EqualFold(name, "gzip"):
-				e = gzipEncoding
-			default:
-				continue
-			}
-			if q := quality(params); q > bestQ || q > 0 && q == bestQ && e == zstdEncoding {
-				best, bestQ = e, q
-			}
-		}
+	switch Negotiate(accept, Zstd) {
+	case Zstd:
+		return zstdEncoding
+	case Gzip:
+		return gzipEncoding
 	}
-	return best
+	return nil
 }
 
 // quality reads a "q=0.5", 1 when there is none and 0 when it is malformed.

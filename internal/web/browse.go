@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/search"
+	"github.com/souk-market/souk/store"
 	"github.com/souk-market/souk/views"
 )
 
@@ -15,13 +17,17 @@ const (
 	relatedCards = 4
 )
 
-func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
-	h, err := s.Catalog.Home(r.Context(), homeCards)
+func (s *Server) home(tx store.Reader, _ address) (content, error) {
+	h, err := catalog.HomeOf(tx, homeCards)
 	if err != nil {
-		return err
+		return content{}, err
 	}
-	site := s.site(r.Context())
-	return s.public(w, r, views.HomePage(site, views.Home{
+	site, err := s.siteIn(tx)
+	if err != nil {
+		return content{}, err
+	}
+	site.Categories = categories(h.Categories)
+	return html(views.HomePage(site, views.Home{
 		Meta: views.Meta{
 			Description: "Find, buy and run AI agents and tools: MCP servers, coding agents, SDKs and more.",
 			Canonical:   "/",
@@ -87,14 +93,18 @@ func searchMeta(q views.Query) views.Meta {
 	return m
 }
 
-func (s *Server) agent(w http.ResponseWriter, r *http.Request) error {
-	l, err := s.Catalog.Agent(r.Context(), r.PathValue("slug"))
+func (s *Server) agent(tx store.Reader, at address) (content, error) {
+	d, err := catalog.DetailOf(tx, at.Path("slug"), 0)
 	if err != nil {
-		return err
+		return content{}, err
 	}
-	related, err := s.Catalog.Related(r.Context(), &l.Agent, relatedCards)
+	related, err := catalog.RelatedIn(tx, &d.Agent, relatedCards)
 	if err != nil {
-		return err
+		return content{}, err
 	}
-	return s.public(w, r, views.AgentPage(s.site(r.Context()), agentPage(&l, related)))
+	site, err := s.siteIn(tx)
+	if err != nil {
+		return content{}, err
+	}
+	return html(views.AgentPage(site, agentPage(&d.Listing, related)))
 }

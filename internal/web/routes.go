@@ -14,9 +14,9 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
-		"GET /{$}":           s.home,
+		"GET /{$}":           s.kept(s.home),
 		"GET /search":        s.search,
-		"GET /agents/{slug}": s.agent,
+		"GET /agents/{slug}": s.kept(s.agent),
 		"GET /cart":          s.cart,
 		"POST /cart":         s.addToCart,
 		"POST /cart/remove":  s.removeFromCart,

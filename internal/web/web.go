@@ -21,7 +21,9 @@ import (
 	"github.com/souk-market/souk/internal/mail"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/order"
+	"github.com/souk-market/souk/internal/pagecache"
 	"github.com/souk-market/souk/payments"
+	"github.com/souk-market/souk/store"
 	"github.com/souk-market/souk/views"
 )
 
@@ -38,6 +40,8 @@ type Config struct {
 	// Closed, when set, answers in place of everything but the pages that are the same
 	// for every visitor.
 	Closed *market.Error
+	// Pages keeps public pages; nil makes one of the default size.
+	Pages  *pagecache.Cache
 	Logger *slog.Logger
 }
 
@@ -51,6 +55,9 @@ type Server struct {
 // New returns the handler of all pages.
 func New(c Config) http.Handler {
 	s := &Server{Config: c, secure: strings.HasPrefix(c.BaseURL, "https://")}
+	if s.Pages == nil {
+		s.Pages = pagecache.New(c.Catalog.Store, pagecache.Options{})
+	}
 	s.buffers.New = func() any { return new(bytes.Buffer) }
 	return s.routes()
 }
@@ -101,22 +108,22 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// site is what all pages share. A marketplace whose categories can't be read still has pages.
-func (s *Server) site(ctx context.Context) views.Site {
-	site := views.Site{Name: s.Name, BaseURL: s.BaseURL, Sandbox: !s.Provider.Live(), DevMail: s.Outbox != nil}
-	counts, err := s.Catalog.Categories(ctx)
+// site is siteIn for who has no transaction. A marketplace whose shelves can't be read
+// still has pages.
+func (s *Server) site(ctx context.Context) (site views.Site) {
+	err := s.Catalog.Store.View(ctx, s.Catalog.Tenant, func(tx *store.ReadTx) (err error) {
+		site, err = s.siteIn(tx)
+		return err
+	})
 	if err != nil {
-		s.Logger.Error("reading the categories", "err", err)
+		s.Logger.Error("reading the shelves", "err", err)
+		return s.bareSite()
 	}
-	site.Categories = categories(counts)
 	return site
 }
 
-// public writes a page that is the same for every visitor: kept by caches, and asked
-// for again each time by its ETag.
-func (s *Server) public(w http.ResponseWriter, r *http.Request, c templ.Component) error {
-	w.Header().Set("Cache-Control", "public, max-age=0, must-revalidate")
-	return s.write(w, r, http.StatusOK, c)
+func (s *Server) bareSite() views.Site {
+	return views.Site{Name: s.Name, BaseURL: s.BaseURL, Sandbox: !s.Provider.Live(), DevMail: s.Outbox != nil}
 }
 
 // private writes a page for one visitor's eyes.
@@ -135,7 +142,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, c tem
 		return err
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Type", htmlType)
 	if status == http.StatusOK && strings.HasPrefix(h.Get("Cache-Control"), "public") {
 		tag := entityTag(buf.Bytes())
 		h.Set("ETag", tag)

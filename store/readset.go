@@ -1,0 +1,113 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"iter"
+
+	"github.com/souk-market/souk/internal/market"
+)
+
+// ReadSet is all that a transaction has asked for. What was made of its answers alone
+// stays as it is until a commit touches the set.
+type ReadSet struct {
+	// LSN: the transaction has seen every commit up to it. It may have seen some of those
+	// that follow.
+	LSN LSN
+
+	// Points are keys read one by one, whether anything was stored there or not. One may
+	// come several times.
+	Points []Key
+
+	// Ranges are what has been scanned, each up to where the scan stopped.
+	Ranges []Range
+
+	// Timed: the transaction was asked for its time, which no commit tells the end of.
+	Timed bool
+
+	arena []byte // of the keys
+}
+
+// Range is a stretch of keys with a common prefix, from From to To, both included. A nil
+// To is the end of all keys with the prefix.
+type Range struct {
+	Prefix, From, To Key
+}
+
+// Contains reports whether a key is in the range.
+func (r Range) Contains(k Key) bool {
+	return bytes.HasPrefix(k, r.Prefix) && bytes.Compare(k, r.From) >= 0 && (r.To == nil || bytes.Compare(k, r.To) <= 0)
+}
+
+// Touches reports whether a write at a key may change what the transaction was told.
+func (s *ReadSet) Touches(k Key) bool {
+	for _, p := range s.Points {
+		if bytes.Equal(p, k) {
+			return true
+		}
+	}
+	for _, r := range s.Ranges {
+		if r.Contains(k) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *ReadSet) point(key []byte) {
+	if s != nil {
+		s.Points = append(s.Points, s.keep(key))
+	}
+}
+
+// scanned notes a scan of [lower, upper) that ended with the key last, or with none left.
+// upper is the successor of a prefix.
+func (s *ReadSet) scanned(lower, upper, last []byte) {
+	if s == nil {
+		return
+	}
+	r := Range{Prefix: s.keep(upper), From: s.keep(lower)}
+	r.Prefix[len(r.Prefix)-1]--
+	if last != nil {
+		r.To = s.keep(last)
+	}
+	s.Ranges = append(s.Ranges, r)
+}
+
+// keep copies a key. A full arena is left to the keys that are in it.
+func (s *ReadSet) keep(key []byte) Key {
+	if cap(s.arena)-len(s.arena) < len(key) {
+		s.arena = make([]byte, 0, max(readSetChunk, len(key)))
+	}
+	start := len(s.arena)
+	s.arena = append(s.arena, key...)
+	return s.arena[start:len(s.arena):len(s.arena)]
+}
+
+const readSetChunk = 2 << 10 // bytes: about fifty keys
+
+// ViewReads is View, and returns what fn has read, also when fn returns an error.
+func (db *DB) ViewReads(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) (ReadSet, error) {
+	var reads ReadSet
+	err := db.view(ctx, tenant, &reads, fn)
+	return reads, err
+}
+
+// Visible yields the changes of (after, upTo] in order, as Feed does, but those too that
+// aren't durable yet: View shows them already. It is for what follows the log to forget
+// what it has read by View, in memory alone; whoever acts on a commit follows Feed. upTo
+// is what LastLSN has returned, so nothing is waited for. ErrLogCut as with Feed.
+func (db *DB) Visible(after, upTo LSN) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		if err := db.gate.enter(); err != nil {
+			yield(Change{}, err)
+			return
+		}
+		defer db.gate.leave()
+		for c, err := range readLog(db.engine, after, upTo) {
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+	}
+}
