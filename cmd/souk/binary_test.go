@@ -17,20 +17,28 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/souk-market/souk/internal/testenv"
 )
 
-// buildDir holds the binary once a test has asked for it.
-var buildDir string
+// buildDir holds the binary once a test has asked for it. It is on the disk, for programs
+// may not be run from where testenv.InMemory puts the tests' files.
+var (
+	buildDir string
+	onDisk   = os.TempDir()
+)
 
 // buildOnce builds the binary for all tests of this process.
 var buildOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "souk-test-")
+	dir, err := os.MkdirTemp(onDisk, "souk-test-")
 	if err != nil {
 		return "", err
 	}
 	buildDir = dir
 	bin := filepath.Join(dir, "souk")
-	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
+	build := exec.Command("go", "build", "-o", bin, ".")
+	build.Env = append(os.Environ(), "TMPDIR="+onDisk)
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building souk: %w\n%s", err, out)
 	}
@@ -38,7 +46,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	status := m.Run()
+	status := testenv.InMemory(m)
 	if buildDir != "" {
 		os.RemoveAll(buildDir)
 	}

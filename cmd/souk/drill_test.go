@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/testenv"
 )
 
 // drillLines reads what souk drill --json printed.
@@ -101,13 +103,20 @@ func wantLines(t *testing.T, out string) {
 	}
 }
 
-// TestKilledDrill kills a server while it drills: the next start removes what the drill
-// has left, and its record says what happened.
+// TestKilledDrill kills a server while it drills, which waits for its replica: the next
+// start removes what the drill has left, and its record says what happened.
 func TestKilledDrill(t *testing.T) {
-	data, url := filepath.Join(t.TempDir(), "data"), "file://"+t.TempDir()
+	line := testenv.NewFaultyS3(t, testenv.S3(t))
+	data, url := filepath.Join(t.TempDir(), "data"), line.URL("killed")
 	stock(t, data, nil)
 	server := open(t, data, "--replica", url)
 	server.waitForReplica(t)
+	line.Choose(func(r *http.Request) testenv.Fault {
+		if r.Method == http.MethodGet && strings.HasSuffix(line.ObjectOf(r), ".ltx") {
+			return testenv.Drop
+		}
+		return testenv.NoFault
+	})
 	asked := exec.Command(binary(t), "drill", "--data", data)
 	if err := asked.Start(); err != nil {
 		t.Fatal(err)
@@ -119,8 +128,9 @@ func TestKilledDrill(t *testing.T) {
 	})
 	server.Kill()
 	if err := asked.Wait(); err == nil {
-		t.Skip("the drill was over before the kill")
+		t.Error("the drill was over before the kill")
 	}
+	line.Choose(nil)
 	open(t, data, "--replica", url)
 	waitFor(t, "the drill's folder to go", func() bool {
 		_, err := os.Stat(left)
