@@ -13,6 +13,7 @@ import (
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/drill"
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/pagecache"
 	"github.com/souk-market/souk/internal/replica"
 	"github.com/souk-market/souk/payments/sandbox"
 	"github.com/souk-market/souk/search"
@@ -25,6 +26,7 @@ type house struct {
 	log     *slog.Logger
 	db      *store.DB
 	blobs   *blob.Store
+	pages   *pagecache.Cache
 	index   *search.Index
 	catalog *catalog.Catalog
 	people  *account.Roster
@@ -70,6 +72,7 @@ func openHouseAs(cfg Config, standby bool) (h *house, err error) {
 		return nil, err
 	}
 	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Index: h.index, Logger: h.log}
+	h.pages = pagecache.New(h.db, pagecache.Options{})
 	h.people = account.New(account.Config{Store: h.db, Tenant: market.MainTenant, Logger: h.log})
 	return h, nil
 }

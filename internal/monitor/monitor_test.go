@@ -204,8 +204,13 @@ func TestWatched(t *testing.T) {
 		return store.Stats{Commits: 7, Writes: 40, LastLSN: 12, DurableLSN: 11, DiskBytes: 4096, FreeBytes: 1 << 30}
 	})
 	m.WatchJobs(func() map[string]int { return map[string]int{"queued": 3, "failed": 1} })
+	m.WatchPages(func() Pages {
+		return Pages{Hits: 90, Shared: 2, Misses: 8, Evictions: 1, Drops: 3, Pages: 4, Bytes: 65536}
+	})
 	m.Gauge("souk_search_lag_commits", "Commits that the index lacks.", func() float64 { return 2 })
 	expect(t, scrape(t, m),
+		`souk_page_cache_hits_total 90`, `souk_page_cache_shared_total 2`, `souk_page_cache_misses_total 8`,
+		`souk_page_cache_evictions_total 1`, `souk_page_cache_drops_total 3`, `souk_page_cache_pages 4`, `souk_page_cache_bytes 65536`,
 		`souk_store_commits_total 7`, `souk_store_writes_total 40`,
 		`souk_store_lsn{state="committed"} 12`, `souk_store_lsn{state="durable"} 11`,
 		`souk_store_disk_bytes 4096`, `souk_store_disk_free_bytes 1.073741824e+09`,
