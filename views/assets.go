@@ -16,7 +16,7 @@ var files embed.FS
 
 // sheets are put together into app.css, in this order; the cascade layers in them are
 // declared by the first.
-var sheets = []string{"tokens.css", "base.css", "parts.css", "pages.css"}
+var sheets = []string{"tokens.css", "base.css", "parts.css", "pages.css", "goods.css"}
 
 // asset is a file as served: its name carries a hash of its content, so it never changes.
 type asset struct {

@@ -48,17 +48,69 @@ var (
 
 func testAgent() Agent {
 	return Agent{
-		Meta: Meta{Title: "langchain-chroma", Description: "Connects Chroma and LangChain.", Canonical: "/agents/langchain-chroma", Image: TilePathOpenGraph("agt_1"), Type: "product"},
-		ID:   "agt_1", Slug: "langchain-chroma", Name: "langchain-chroma", Summary: "An integration package connecting Chroma and LangChain.",
-		About: []string{"It keeps your documents in a collection."}, Category: CategoryOf("rag-search"), Seller: testSeller,
-		Source: Link{"PyPI", "https://pypi.org/project/langchain-chroma/"},
-		Offers: []Offer{{ID: "off_1", Price: dollars(9), Includes: []string{"The setup file of version 1.1.0", "A licence key of your own"}}},
-		Rating: 4.6, Ratings: 128, Downloads: 104_140,
-		Label:    Label{Permissions: []string{"network", "files"}, Version: "1.1.0", LastRelease: december, Size: 812},
-		Gets:     []string{"Updates for a year"},
-		Setup:    []Snippet{{"With pip", "pip install langchain-chroma==1.1.0"}},
-		Releases: []Release{{Version: "1.1.0", Date: december, Notes: "Faster.", Files: []File{{Name: "langchain-chroma.json", Size: 812, SHA256: sum}}}},
-		Refunds:  "Ask for your money back within 14 days.", License: "One person, any number of machines.", Related: testCards(4),
+		Meta: Meta{
+			Title: "langchain-chroma", Description: "Connects Chroma and LangChain.", Canonical: "/agents/langchain-chroma", Image: "/og/agt_1.png", Type: "product",
+			Others: []Other{{"text/markdown", "As Markdown", "/agents/langchain-chroma.md"}},
+		},
+		ID: "agt_1", Slug: "langchain-chroma", Name: "langchain-chroma", Summary: "An integration package connecting Chroma and LangChain.",
+		About: "<p>It keeps your documents in a <em>collection</em>.</p><h3>Limits</h3><ul><li>One folder</li></ul><pre><code>x := 1</code></pre>",
+		Path:  []Category{{Slug: "build", Title: "Build"}, CategoryOf("rag-search")}, Seller: testSeller,
+		Source: Link{"PyPI", "https://pypi.org/project/langchain-chroma/"}, Tags: []Link{{"postgres", "/tags/postgres"}},
+		Offers: []Offer{{ID: "off_1", Price: dollars(9), Includes: []string{"The setup file of version 1.1.0", "A licence key of your own"}}}, Currency: "USD",
+		Rating: Rating{Stars: [5]int{2, 1, 8, 30, 87}}, Downloads: 104_140,
+		Label: Label{
+			Permissions: []Permission{{"network", "Calls your Chroma server"}, {"files", ""}}, Version: "1.1.0", LastRelease: december, Size: 812,
+		},
+		Demo:  []Turn{{"You", "Which invoices are due?", true}, {"Agent", "Two: 11 and 14.\nBoth on Friday.", false}},
+		Setup: []Snippet{{"With pip", "pip install langchain-chroma==1.1.0"}},
+		Releases: []Release{
+			{Version: "1.1.0", Date: december, Notes: "<p>Faster.</p>", Files: []File{{Name: "langchain-chroma.json", Size: 812, SHA256: sum}}},
+			{Version: "1.1.0-rc.1", Date: december, Channel: "beta", Files: []File{{Name: "rc.json", Size: 800, SHA256: sum}}},
+			{Version: "1.0.9", Date: december, Yanked: true, Reason: "It lost the last row.", Files: []File{{Name: "old.json"}}},
+		},
+		Reviews: []Review{
+			{Name: "Grace", Stars: 5, Title: "Does it", Text: "It found what I had lost.", Version: "1.1.0", Reply: "Thank you.", Date: When{Time: noon}},
+			{Name: "Alan", Stars: 3, Text: "Slow at first.", Free: true, Date: When{Time: noon}},
+		},
+		Refunds: "Ask for your money back within 14 days.", License: "One person, any number of machines.", Related: testCards(4),
+	}
+}
+
+func declaredAgent() Agent {
+	a := testAgent()
+	a.Label = Label{
+		Declared: true, Models: []string{"claude-sonnet-4", "gpt-5"}, Permissions: []Permission{{"network", "Calls api.example.com"}}, Retention: "Keeps nothing",
+		Runtimes: []string{"python", "docker"}, Inputs: []string{"text", "pdf"}, Outputs: []string{"text"}, Version: "2.0", LastRelease: december, Size: 81_200,
+	}
+	a.Offers = []Offer{
+		{ID: "a", Name: "Single", Price: dollars(9), Includes: []string{"One machine", "Updates for a year"}},
+		{ID: "b", Name: "Team", Price: dollars(1250), Per: "a year", Includes: []string{"Any number of machines"}},
+	}
+	return a
+}
+
+// awkward is text that is hard to lay out: no place to break, both directions, signs beside
+// the plane of letters.
+const awkward = "\u05e9\u05dc\u05d5\u05dd\U0001f9d5\U0001f3fd"
+
+func awkwardAgent() Agent {
+	a := declaredAgent()
+	long := strings.Repeat("w", 200)
+	a.Name, a.Summary, a.Seller.Name, a.License = long, long+awkward, awkward+long, awkward+long
+	a.Offers[0].Name, a.Offers[0].Includes, a.Offers[1].Includes = awkward, []string{long}, []string{awkward}
+	a.Label.Models, a.Label.Retention, a.Label.Permissions[0].Detail = []string{long}, long, long
+	a.Reviews[0].Name, a.Reviews[0].Title, a.Reviews[0].Text, a.Reviews[0].Reply = long, awkward, long, long
+	a.Releases[0].Version, a.Releases[2].Reason, a.Releases[0].Files[0].Name = long, long, long
+	a.Demo[0].Text, a.About = long, HTML("<p>"+long+"</p><pre><code>"+long+"</code></pre><table><tr><td>"+long+"</td></tr></table>")
+	a.Tags = []Link{{long, "/tags/x"}}
+	return a
+}
+
+func testSellerProfile() SellerProfile {
+	return SellerProfile{
+		Meta: Meta{Title: "Chroma Labs", Canonical: "/sellers/chroma-labs"}, Seller: testSeller, About: "<p>We make stores of <strong>vectors</strong>.</p>",
+		Site: "https://chroma.example/about", Country: "NL", Since: december, Known: When{Time: noon}, Rating: Rating{Stars: [5]int{0, 0, 0, 1, 3}},
+		Total: 60, Cards: testCards(6), All: Link{"All 60", "/search?q=x"},
 	}
 }
 
@@ -109,10 +161,8 @@ func pages() map[string]templ.Component {
 	emptySearch := Search{Query: Query{Text: "basket weaving", Filters: []Filter{{"category", "data"}}}, Nearby: []string{"basket", "weaviate"}}
 	badCheckout := testCheckout()
 	badCheckout.Email, badCheckout.EmailError, badCheckout.TermsError, badCheckout.FormError = "ada@", "That is no complete e-mail address.", "Please agree.", "The price has changed."
-	twoOffers := testAgent()
-	twoOffers.Offers = []Offer{{ID: "a", Name: "Single", Price: dollars(9), Includes: []string{"One machine"}}, {ID: "b", Name: "Team", Price: dollars(1250), Per: "a year"}}
-	closed := testAgent()
-	closed.Closed = "This agent is paused by its seller."
+	unlisted := testAgent()
+	unlisted.Unlisted, unlisted.Meta.NoIndex = true, true
 	mail := Mail{Meta: Meta{Title: "Your receipt"}, Href: "/dev/mail/1", From: "Souk <souk@localhost>", To: "ada@example.com", Subject: "Your receipt", Time: noon, Text: "Thank you.", HTML: "/dev/mail/1/html"}
 	return map[string]templ.Component{
 		"home": HomePage(site, Home{
@@ -124,8 +174,14 @@ func pages() map[string]templ.Component {
 		"search, corrected":   SearchPage(site, Search{Query: Query{Text: "playwrigth"}, Corrected: "playwright", Total: 1, Pages: 1, Cards: testCards(1)}),
 		"search, empty":       SearchPage(site, emptySearch),
 		"agent":               AgentPage(site, testAgent()),
-		"agent, two offers":   AgentPage(site, twoOffers),
-		"agent, closed":       AgentPage(site, closed),
+		"agent, two offers":   AgentPage(site, declaredAgent()),
+		"agent, unlisted":     AgentPage(site, unlisted),
+		"agent, awkward":      AgentPage(site, awkwardAgent()),
+		"agent, gone":         GonePage(site, GoneAgent{Title: "x is paused", Message: "Its seller has paused it.", Seed: "agt_1", Related: testCards(2)}),
+		"reviews":             ReviewsPage(site, Reviews{Slug: "x", Name: "x", Seller: "Chroma Labs", Rating: testAgent().Rating, Reviews: testAgent().Reviews, Page: 2, Pages: 3}),
+		"seller":              SellerPage(site, testSellerProfile()),
+		"seller, bare":        SellerPage(site, SellerProfile{Seller: Seller{Name: awkward + strings.Repeat("w", 200), Seed: "sel_1"}}),
+		"text":                TextPage(site, StaticPage{Title: "Privacy", Body: "<h2>What is kept</h2><p>Nothing.</p>", Updated: december, Others: []Link{{"Terms", "/pages/terms"}}}),
 		"agent, bare":         AgentPage(site, Agent{ID: "agt_9", Slug: "x", Name: "x", Offers: []Offer{{ID: "off_9"}}}),
 		"cart":                CartPage(site, Cart{Groups: testGroups(), Total: dollars(18), TaxNote: "No tax is added.", Notice: "Added."}),
 		"cart, empty":         CartPage(site, Cart{Popular: testCards(4)}),

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +78,9 @@ func checkPolicy(t *testing.T, doc *goquery.Document) {
 		t.Errorf("%d inline styles", n)
 	}
 	doc.Find("script").Each(func(_ int, s *goquery.Selection) {
+		if kind, _ := s.Attr("type"); kind == "application/ld+json" {
+			return // data, which no browser runs
+		}
 		if src, _ := s.Attr("src"); !strings.HasPrefix(src, "/assets/") || s.Text() != "" {
 			t.Errorf("a script that is not an asset: %q", src)
 		}
@@ -178,16 +182,31 @@ func TestKeyFacts(t *testing.T) {
 		{"agent", ".buy", "9.00 USD once Buy Add to cart"},
 		{"agent", ".buy", "A licence key of your own"},
 		{"agent", ".buy", "Sold by Chroma Labs Verified"},
-		{"agent", ".label", "Permissions network, files"},
+		{"agent", ".label", "Permissions Others not declared Network Calls your Chroma server Files Reads and writes files"},
 		{"agent", ".label", "Models Not declared"},
 		{"agent", ".label", "Last release Dec 2025"},
-		{"agent", ".timeline", "langchain-chroma.json 812 B"},
+		{"agent", "main", "langchain-chroma.json 812 B"},
+		{"agent", ".timeline", "1.1.0-rc.1 beta Dec 2025 rc.json 800 B"},
+		{"agent", ".timeline", "1.0.9 Dec 2025 Withdrawn. It lost the last row."},
+		{"agent", ".turns", "You Which invoices are due? Agent Two: 11 and 14. Both on Friday."},
+		{"agent", ".spread", "4.6 ★★★★★ 128 reviews, by buyers only Reviews by stars 5 ★ stars 87"},
+		{"agent", ".reviews", "Grace Bought here Version 1.1.0 23 Nov 2026 Chroma Labs Seller Thank you."},
+		{"agent", ".reviews", "Alan Bought here Got it for free"},
+		{"agent", ".crumbs", "All agents Build Search and retrieval langchain-chroma"},
+		{"agent, unlisted", ".goods-head", "This page is not listed."},
+		{"agent, gone", "main", "Its seller has paused it. What you have bought"},
+		{"reviews", "main", "Page 2 of 3"},
+		{"seller", "main", "Identity Checked by Souk on 23 Nov 2026"},
+		{"seller", "main", "Country NL Site chroma.example"},
+		{"seller", "main", "4.8 ★★★★★ 4 reviews"},
+		{"text", "main", "What is kept Nothing."},
 		{"agent", "main", "Ask for your money back within 14 days."},
 		{"agent", "main", "One person, any number of machines."},
-		{"agent", ".facts", "Rated 4.6 (128)"},
+		{"agent", ".facts", "Rated 4.6 (128) by Chroma Labs Verified Version 1.1.0"},
 		{"agent, two offers", ".buy", "Team 1,250.00 USD a year"},
-		{"agent, two offers", "main", "Single: One machine"},
-		{"agent, closed", ".buy", "This agent is paused by its seller."},
+		{"agent, two offers", ".offers", "Single 9.00 USD One machine Updates for a year"},
+		{"agent, two offers", ".label", "Keys you bring None"},
+		{"agent, two offers", ".label", "Permissions Network Calls api.example.com Files No Shell No Browser No Secrets No"},
 		{"agent, bare", ".buy", "Free Get it for free Add to cart"},
 		{"cart", ".total-bar", "18.00 USD"},
 		{"cart", ".total-bar", "No tax is added."},
@@ -265,13 +284,20 @@ func TestHostileText(t *testing.T) {
 	site := testSite()
 	site.Name = hostile
 	agent := testAgent()
-	agent.ID, agent.Slug, agent.Name, agent.Summary, agent.Category = hostile, hostile, hostile, hostile, CategoryOf(hostile)
+	agent.ID, agent.Slug, agent.Name, agent.Summary, agent.Path = hostile, hostile, hostile, hostile, []Category{CategoryOf(hostile)}
 	agent.Seller = Seller{Name: hostile, Seed: hostile, Href: "javascript:alert(3)", Note: hostile}
 	agent.Source = Link{hostile, "javascript:alert(4)"}
-	agent.About, agent.Label.Models, agent.Label.Retention = []string{hostile}, []string{hostile}, hostile
-	agent.Setup, agent.Refunds = []Snippet{{hostile, hostile}}, hostile
-	agent.Releases = []Release{{Version: hostile, Notes: hostile, Files: []File{{Name: hostile, SHA256: hostile}}}}
-	agent.Meta = Meta{Title: hostile, Description: hostile, Canonical: "/agents/" + hostile}
+	agent.Tags, agent.Demo = []Link{{hostile, "javascript:alert(5)"}}, []Turn{{hostile, hostile, true}}
+	agent.Label = Label{
+		Declared: true, Models: []string{hostile}, Permissions: []Permission{{"files", hostile}}, Retention: hostile, Runtimes: []string{hostile},
+		Keys: []string{hostile}, Inputs: []string{hostile}, Outputs: []string{hostile}, Version: hostile,
+	}
+	agent.Offers = []Offer{{ID: hostile, Name: hostile, Per: hostile, Includes: []string{hostile}}, {ID: hostile, Name: hostile, Includes: []string{hostile}}}
+	agent.Reviews = []Review{{Name: hostile, Title: hostile, Text: hostile, Version: hostile, Reply: hostile}}
+	agent.Setup, agent.Refunds, agent.License = []Snippet{{hostile, hostile}}, hostile, hostile
+	agent.Releases = []Release{{Version: hostile, Channel: hostile, Yanked: true, Reason: hostile}, {Files: []File{{Name: hostile, SHA256: hostile}}}}
+	agent.Meta = Meta{Title: hostile, Description: hostile, Canonical: "/agents/" + hostile, Image: hostile, Others: []Other{{hostile, hostile, "javascript:alert(6)"}}}
+	profile := SellerProfile{Meta: agent.Meta, Seller: agent.Seller, Site: "javascript:alert(7)", Country: hostile, Cards: []Card{{Slug: hostile, Name: hostile}}, All: Link{hostile, "javascript:alert(8)"}}
 	search := Search{
 		Query: Query{Text: hostile, Filters: []Filter{{"category", hostile}}}, Corrected: hostile, Total: 1, Nearby: []string{hostile},
 		Cards: []Card{{Slug: hostile, Seed: hostile, Name: hostile, Summary: hostile, Seller: hostile, Permissions: []string{hostile}}},
@@ -285,6 +311,10 @@ func TestHostileText(t *testing.T) {
 	for name, html := range map[string]string{
 		"agent":   render(t, AgentPage(site, agent)),
 		"search":  render(t, SearchPage(site, search)),
+		"seller":  render(t, SellerPage(site, profile)),
+		"reviews": render(t, ReviewsPage(site, Reviews{Slug: hostile, Name: hostile, Seller: hostile, Rating: agent.Rating, Reviews: agent.Reviews, Page: 1, Pages: 2})),
+		"text":    render(t, TextPage(site, StaticPage{Title: hostile, Others: []Link{{hostile, "javascript:alert(9)"}}})),
+		"gone":    render(t, GonePage(site, GoneAgent{Title: hostile, Message: hostile, Seed: hostile})),
 		"problem": render(t, ProblemPage(site, Problem{Status: 400, Message: hostile, Query: hostile, RequestID: hostile})),
 		"outbox":  render(t, MailPage(site, Mail{Subject: subject, From: hostile, To: hostile, Text: hostile})),
 		"mail":    mail,
@@ -297,7 +327,11 @@ func TestHostileText(t *testing.T) {
 			t.Errorf("%s: %d elements made of what was typed", name, n)
 		}
 		doc.Find("script").Each(func(_ int, s *goquery.Selection) {
-			if strings.Contains(s.Text(), "alert") {
+			if kind, _ := s.Attr("type"); kind == "application/ld+json" {
+				if err := json.Unmarshal([]byte(s.Text()), new(any)); err != nil {
+					t.Errorf("%s: data that is broken by what was typed: %v", name, err)
+				}
+			} else if strings.Contains(s.Text(), "alert") {
 				t.Errorf("%s: a script made of what was typed", name)
 			}
 		})
@@ -324,7 +358,7 @@ func TestHead(t *testing.T) {
 		"meta[property='og:url']":         "https://souk.example/agents/langchain-chroma",
 		"meta[property='og:title']":       "langchain-chroma",
 		"meta[property='og:type']":        "product",
-		"meta[property='og:image']":       "https://souk.example" + TilePathOpenGraph("agt_1"),
+		"meta[property='og:image']":       "https://souk.example/og/agt_1.png",
 		"meta[name=description]":          "Connects Chroma and LangChain.",
 		"meta[property='og:description']": "Connects Chroma and LangChain.",
 	} {

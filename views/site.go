@@ -42,12 +42,21 @@ func (s Site) absolute(address string) string {
 
 // Meta is what a page says about itself in its head.
 type Meta struct {
-	Title       string // without the site's name; "" is the site's name alone
-	Description string // one sentence for search engines and link previews
-	Canonical   string // path of the address that counts ("/agents/x"); "" leaves it out
-	NoIndex     bool   // personal, transient or duplicate
-	Image       string // path or address of a preview image, 1200 × 630
-	Type        string // og:type; "" is "website"
+	Title       string  // without the site's name; "" is the site's name alone
+	Description string  // one sentence for search engines and link previews
+	Canonical   string  // path of the address that counts ("/agents/x"); "" leaves it out
+	NoIndex     bool    // personal, transient or duplicate
+	Image       string  // path or address of a preview image, 1200 × 630
+	Type        string  // og:type; "" is "website"
+	Others      []Other // the same in other forms, and feeds of it
+	data        string  // JSON-LD, of this package
+}
+
+// Other is another form of a page, for software.
+type Other struct {
+	Type  string // "text/markdown", "application/atom+xml"
+	Title string
+	Href  string
 }
 
 // Link is a text that leads somewhere.

@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -50,6 +51,9 @@ func placeholder(site Site) string {
 	}
 	return "Search " + Number(n) + " agents"
 }
+
+// pathEscape escapes one element of a path.
+func pathEscape(s string) string { return url.PathEscape(s) }
 
 func decimal(n int) string { return strconv.Itoa(n) }
 

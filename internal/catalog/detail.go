@@ -64,9 +64,36 @@ func agentAt(tx store.Reader, slug string) (market.Agent, error) {
 		return a, movedFrom(tx, slug)
 	}
 	if err == nil && !a.Listed() {
-		err = noAgent()
+		err = offShelf(&a)
 	}
 	return a, err
+}
+
+// OffShelf is the error for an agent that had a page and has none now. Who doesn't look
+// for it finds a NotFound in it.
+type OffShelf struct {
+	Agent market.AgentID
+	State market.ListingState // paused, suspended, archived or removed
+	// Name and Category are empty where the operator has taken it down.
+	Name     string
+	Category market.Category
+}
+
+func (o *OffShelf) Error() string { return fmt.Sprintf("the agent %s is %s", o.Agent, o.State) }
+
+// Unwrap makes it a NotFound.
+func (o *OffShelf) Unwrap() error { return noAgent() }
+
+// offShelf is the error for an agent that isn't Listed: nothing is said of one that never
+// was, as far as its state tells.
+func offShelf(a *market.Agent) error {
+	switch a.State {
+	case market.ListingPaused, market.ListingArchived:
+		return &OffShelf{Agent: a.ID, State: a.State, Name: a.Name, Category: a.Category}
+	case market.ListingSuspended, market.ListingRemoved:
+		return &OffShelf{Agent: a.ID, State: a.State}
+	}
+	return noAgent()
 }
 
 // movedFrom is the error for a slug that no agent has: *Moved where one had it before.
@@ -99,8 +126,9 @@ func textOf(tx store.Reader, id market.AgentID) (market.AgentText, error) {
 	return t, err
 }
 
-// publicReleases are the versions that everybody may see: live ones and those that a live
-// one has superseded. An agent without a history has the release that is sold.
+// publicReleases are the versions that everybody may see: live ones, those that a live
+// one has superseded, and withdrawn ones, which nobody can get any more and whose reason
+// says what to look for. An agent without a history has the release that is sold.
 func publicReleases(tx store.Reader, a *market.Agent) ([]market.AgentRelease, error) {
 	var list []market.AgentRelease
 	recorded := false
@@ -109,7 +137,8 @@ func publicReleases(tx store.Reader, a *market.Agent) ([]market.AgentRelease, er
 			return nil, err
 		}
 		recorded = true
-		if r := row.Record; r.State == market.ReleaseLive || r.State == market.ReleaseSuperseded {
+		switch r := row.Record; r.State {
+		case market.ReleaseLive, market.ReleaseSuperseded, market.ReleaseYanked:
 			list = append(list, r)
 		}
 		if len(list) == MaxDetailReleases {

@@ -181,7 +181,7 @@ func (s *Server) fillDesks(r *http.Request, page *views.Account, who *market.Acc
 }
 
 func desk(d *order.Desk) views.Desk {
-	v := views.Desk{Seller: seller(d.Seller), Balance: d.Balance, Listings: d.Listings, Sales: d.Sales}
+	v := views.Desk{Seller: sellerOf(d.Seller), Balance: d.Balance, Listings: d.Listings, Sales: d.Sales}
 	for _, o := range d.Latest {
 		sale := views.Sale{Number: o.Number, Date: views.When{Time: o.Paid}, Total: o.Total}
 		sale.Seed, sale.Names = goodsOf(o.Lines)

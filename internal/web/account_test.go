@@ -462,7 +462,7 @@ func TestPublicPagesAreTheSameForEveryone(t *testing.T) {
 	stranger, member := b.browser(), b.browser()
 	member.signIn(ada)
 	home := stranger.get("/")
-	paths := []string{"/", "/search", "/search?q=thing&category=data", "/agents/free-thing", "/agents/paid-thing", "/terms", "/robots.txt"}
+	paths := []string{"/", "/search", "/search?q=thing&category=data", "/agents/free-thing", "/agents/paid-thing", "/pages/terms", "/sellers/attic", "/robots.txt"}
 	paths = append(paths, regexp.MustCompile(`/(?:assets|tiles)/[\w.-]+`).FindAllString(home.body, -1)...)
 	if len(paths) < 12 {
 		t.Fatalf("only %d public addresses", len(paths))

@@ -92,19 +92,3 @@ func searchMeta(q views.Query) views.Meta {
 	}
 	return m
 }
-
-func (s *Server) agent(tx store.Reader, at address) (content, error) {
-	d, err := catalog.DetailOf(tx, at.Path("slug"), 0)
-	if err != nil {
-		return content{}, err
-	}
-	related, err := catalog.RelatedIn(tx, &d.Agent, relatedCards)
-	if err != nil {
-		return content{}, err
-	}
-	site, err := s.siteIn(tx)
-	if err != nil {
-		return content{}, err
-	}
-	return html(views.AgentPage(site, agentPage(&d.Listing, related)))
-}

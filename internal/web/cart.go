@@ -63,7 +63,7 @@ func groups(lines []order.CartLine) []views.Group {
 		if !ok {
 			i = len(gg)
 			at[l.Seller.ID] = i
-			gg = append(gg, views.Group{Seller: seller(l.Seller)})
+			gg = append(gg, views.Group{Seller: sellerOf(l.Seller)})
 		}
 		g := &gg[i]
 		g.Lines = append(g.Lines, views.Line{

@@ -35,7 +35,7 @@ func (s *Server) showCheckout(w http.ResponseWriter, r *http.Request, p order.Pl
 	}
 	page := views.Checkout{
 		Meta: views.Meta{Title: "Checkout", NoIndex: true}, Token: order.PageToken(p.Token, &c), Groups: groups(c.Lines), Total: c.Total, TaxNote: taxNote,
-		Email: p.Email, Agreed: p.Terms, Terms: "I agree to the terms of sale.", TermsHref: "/terms", Provider: s.providerTitle(),
+		Email: p.Email, Agreed: p.Terms, Terms: "I agree to the terms of sale.", TermsHref: "/pages/terms", Provider: s.providerTitle(),
 	}
 	status := http.StatusOK
 	if problem != nil {
@@ -83,16 +83,4 @@ func (s *Server) place(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
-}
-
-func (s *Server) terms(w http.ResponseWriter, r *http.Request) error {
-	return s.public(w, r, views.MessagePage(s.site(r.Context()), views.Message{
-		Meta:  views.Meta{Title: "Terms of sale", Canonical: "/terms"},
-		Title: "Terms of sale",
-		Body: []string{
-			"You buy from the seller named on the agent's page. The marketplace takes the payment for the seller and keeps the receipt.",
-			"You get what the page said when you bought it: the file with its SHA-256, and a licence key where one is promised. They stay available on your receipt page.",
-			refundTerms + " Write to the address on your receipt.",
-		},
-	}))
 }

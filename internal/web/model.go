@@ -35,52 +35,6 @@ func choices(counts []search.Choice) []views.Choice {
 	return cc
 }
 
-func seller(s market.Seller) views.Seller {
-	v := views.Seller{Name: s.Name, Seed: string(s.ID)}
-	if s.Slug == catalog.ImportedSeller {
-		v.Note = "Listed from a public registry"
-	}
-	return v
-}
-
-const refundTerms = "Ask for your money back within 14 days if the download doesn't do what its page says."
-
-func agentPage(l *catalog.Listing, related []catalog.Listing) views.Agent {
-	return views.Agent{
-		Meta: views.Meta{
-			Title: l.Name, Description: l.Summary, Canonical: views.AgentPath(l.Slug),
-			Image: views.TilePathOpenGraph(string(l.ID)), Type: "product",
-		},
-		ID: string(l.ID), Slug: l.Slug, Name: l.Name, Summary: l.Summary,
-		Category: views.CategoryOf(string(l.Category)), Seller: seller(l.Seller), Source: source(&l.Agent),
-		Offers:    []views.Offer{{ID: string(l.Offer.ID), Price: l.Offer.Price, Includes: includes(&l.Agent)}},
-		Downloads: l.Popularity,
-		Label: views.Label{
-			Version: l.Release.Version, LastRelease: views.When{Time: l.Release.Released, MonthOnly: true}, Size: l.Release.File.Size,
-		},
-		Setup:    setup(l.ExternalID, l.Release.Version),
-		Releases: []views.Release{{Version: l.Release.Version, Date: views.When{Time: l.Release.Released, MonthOnly: true}, Files: []views.File{file(l.Release.File, "")}}},
-		Refunds:  refundTerms,
-		Related:  cards(related),
-	}
-}
-
-func includes(a *market.Agent) []string {
-	what := "The files"
-	if a.Release.File.OnDemand {
-		what = "The setup file"
-	}
-	if v := a.Release.Version; v != "" {
-		what += " of version " + v
-	} else {
-		what += " of the current version"
-	}
-	if !a.Offer.License {
-		return []string{what}
-	}
-	return []string{what, "A licence key of your own"}
-}
-
 func file(f market.File, href string) views.File {
 	return views.File{Name: f.Name, Href: href, Size: f.Size, SHA256: f.SHA256}
 }

@@ -53,6 +53,7 @@ type content struct {
 	mediaType string
 	body      []byte
 	moved     string
+	status    int // 0 is 200
 }
 
 // html is a page of views.
@@ -127,7 +128,7 @@ func (s *Server) render(tx store.Reader, p page, at address) (pagecache.Page, er
 		c, err = moved(views.AgentPath(to.Slug))
 	}
 	if market.Is(err, market.NotFound) {
-		return s.absent(tx, err)
+		return s.absent(tx, at, err)
 	}
 	switch {
 	case err != nil:
@@ -136,19 +137,20 @@ func (s *Server) render(tx store.Reader, p page, at address) (pagecache.Page, er
 		return pagecache.Page{Status: http.StatusMovedPermanently, Location: c.moved}, nil
 	case c.component != nil:
 		body, err := rendered(c.component)
-		return pagecache.Page{Type: htmlType, Body: body}, err
+		return pagecache.Page{Status: c.status, Type: htmlType, Body: body}, err
 	}
-	return pagecache.Page{Type: c.mediaType, Body: c.body}, nil
+	return pagecache.Page{Status: c.status, Type: c.mediaType, Body: c.body}, nil
 }
 
-// absent is the page of an error NotFound.
-func (s *Server) absent(tx store.Reader, why error) (pagecache.Page, error) {
+// absent is the page of an error NotFound. It offers a search for the address's words.
+func (s *Server) absent(tx store.Reader, at address, why error) (pagecache.Page, error) {
 	site, err := s.siteIn(tx)
 	if err != nil {
 		return pagecache.Page{}, err
 	}
 	body, err := rendered(views.ProblemPage(site, views.Problem{
 		Meta: views.Meta{NoIndex: true}, Status: http.StatusNotFound, Message: market.Message(why),
+		Query: wordsOf(at.values()),
 	}))
 	return pagecache.Page{Status: http.StatusNotFound, Type: htmlType, Body: body, CacheControl: "no-store"}, err
 }

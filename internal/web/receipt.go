@@ -45,7 +45,7 @@ func receiptPage(rec *order.Receipt) views.Receipt {
 		page.Retry = rec.Payment.URL
 	}
 	for _, o := range rec.Orders {
-		g := views.ReceiptGroup{Seller: seller(o.Seller), Order: string(o.ID), Subtotal: o.Total}
+		g := views.ReceiptGroup{Seller: sellerOf(o.Seller), Order: string(o.ID), Subtotal: o.Total}
 		for _, it := range o.Items {
 			g.Lines = append(g.Lines, goods(rec, &it))
 		}

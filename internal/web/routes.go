@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/views"
 )
 
@@ -14,22 +13,25 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
-		"GET /{$}":           s.kept(s.home),
-		"GET /search":        s.search,
-		"GET /agents/{slug}": s.kept(s.agent),
-		"GET /cart":          s.cart,
-		"POST /cart":         s.addToCart,
-		"POST /cart/remove":  s.removeFromCart,
-		"GET /checkout":      s.checkout,
-		"POST /checkout":     s.place,
-		"GET /o/{receipt}":   s.receipt,
+		"GET /{$}":                   s.kept(s.home),
+		"GET /search":                s.search,
+		"GET /agents/{slug}":         s.kept(s.agent),
+		"GET /agents/{slug}/reviews": s.kept(s.reviews, "page"),
+		"GET /sellers/{slug}":        s.kept(s.seller),
+		"GET /pages/{slug}":          s.kept(s.textPage),
+		"GET /cart":                  s.cart,
+		"POST /cart":                 s.addToCart,
+		"POST /cart/remove":          s.removeFromCart,
+		"GET /checkout":              s.checkout,
+		"POST /checkout":             s.place,
+		"GET /o/{receipt}":           s.receipt,
 		"GET /o/{receipt}/download/{entitlement}": s.download,
 		"POST /webhooks/{provider}":               s.webhook,
 		"GET /sign-in":                            s.signInPage,
 		"POST /sign-in":                           s.signIn,
 		"POST /sign-out":                          s.signOut,
 		"GET /account":                            s.account,
-		"GET /terms":                              s.terms,
+		"GET /terms":                              s.kept(s.terms),
 		"GET /assets/{name...}":                   s.asset,
 		"GET /tiles/{file}":                       s.tile,
 		"GET /favicon.ico":                        s.favicon,
@@ -51,7 +53,8 @@ func (s *Server) routes() http.Handler {
 
 // forEverybody are the patterns of pages that are the same for every visitor.
 var forEverybody = map[string]bool{
-	"GET /{$}": true, "GET /search": true, "GET /agents/{slug}": true, "GET /terms": true, "GET /assets/{name...}": true,
+	"GET /{$}": true, "GET /search": true, "GET /agents/{slug}": true, "GET /terms": true, "GET /agents/{slug}/reviews": true,
+	"GET /sellers/{slug}": true, "GET /pages/{slug}": true, "GET /assets/{name...}": true,
 	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /": true,
 }
 
@@ -64,10 +67,6 @@ func (s *Server) closed(w http.ResponseWriter, r *http.Request) error {
 		Meta: views.Meta{NoIndex: true}, Status: status, Title: "Not at this server", Message: s.Closed.Message,
 		Action: views.Link{Text: "Look around", Href: "/"},
 	}))
-}
-
-func (s *Server) lost(w http.ResponseWriter, r *http.Request) error {
-	return market.Errorf(market.NotFound, "There is no page at this address. It may have moved, or the link may be mistyped.")
 }
 
 // tagSeed makes entity tags of one process; a new process may render otherwise.

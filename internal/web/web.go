@@ -25,6 +25,7 @@ import (
 	"github.com/souk-market/souk/payments"
 	"github.com/souk-market/souk/store"
 	"github.com/souk-market/souk/views"
+	"github.com/souk-market/souk/views/markdown"
 )
 
 // Config of New.
@@ -50,6 +51,7 @@ type Server struct {
 	Config
 	secure  bool
 	buffers sync.Pool // *bytes.Buffer
+	texts   markdown.Cache
 }
 
 // New returns the handler of all pages.
