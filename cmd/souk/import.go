@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"time"
@@ -14,27 +16,36 @@ import (
 
 type importCmd struct {
 	settingsFlags
-	File  string `arg:"" help:"The file, or - for standard input. Its first line names the columns id name summary version popularity source category updated, separated by tabs."`
-	Price string `help:"What new listings cost: \"free\", \"9.00 USD\", or \"9.00 USD every 10\" for every tenth row, in the marketplace's currency. Default: 9 of it every 10." placeholder:"RULE"`
+	From   string            `arg:"" name:"file" help:"A file of listings (tab- or comma-separated values with a header, JSON Lines, or a JSON array), - for standard input, or a folder as souk export writes it."`
+	Map    map[string]string `placeholder:"COLUMN=FIELD" help:"What the file calls a field, where it isn't the field's name: --map package=id --map downloads=popularity."`
+	Price  string            `help:"What new listings cost for which the file has no price: \"free\", \"9.00 USD\", or \"9.00 USD every 10\" for every tenth row, in the marketplace's currency. Default: 9 of it every 10; of a folder: free." placeholder:"RULE"`
+	DryRun bool              `help:"Say what would be added, updated and refused, and write nothing."`
 }
 
 // maxBadRows is how many refused rows are named; the rest are counted.
 const maxBadRows = 20
 
-func (c *importCmd) Run(ctx context.Context) error {
+func (c *importCmd) Run(ctx context.Context) (err error) {
 	cfg, _, err := c.load(nil)
 	if err != nil {
 		return err
 	}
-	rule, err := priceRule(c.Price, cfg.Currency)
+	in, err := openInput(c.From)
 	if err != nil {
 		return err
 	}
-	in, size, err := openInput(c.File)
-	if err != nil {
+	defer in.close()
+	o := catalog.ImportOptions{Currency: cfg.Currency, Columns: c.Map, DryRun: c.DryRun}
+	if o.Price, err = c.priceRule(cfg.Currency, in.folder != nil); err != nil {
 		return err
 	}
-	defer in.Close()
+	if c.DryRun { // a marketplace that isn't there yet isn't made
+		var remove func()
+		if cfg.Data, remove, err = dataToRead(cfg.Data); err != nil {
+			return err
+		}
+		defer remove()
+	}
 	// Most of an import's memory is the store's, in large pieces that stay; the collector
 	// would let garbage grow as large.
 	if os.Getenv("GOGC") == "" {
@@ -44,11 +55,23 @@ func (c *importCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = h.importListings(ctx, in, size, rule)
-	if cerr := h.close(); err == nil {
-		err = cerr
+	return errors.Join(h.importListings(ctx, in, o), h.close())
+}
+
+// dataToRead is the data directory, or where there is none an empty one that remove removes.
+func dataToRead(dir string) (string, func(), error) {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return dir, func() {}, err
 	}
-	return err
+	dir, err := os.MkdirTemp("", "souk-dry-run-")
+	return dir, func() { os.RemoveAll(dir) }, err
+}
+
+func (c *importCmd) priceRule(currency market.Currency, folder bool) (catalog.PriceRule, error) {
+	if c.Price == "" && folder {
+		return catalog.PriceRule{}, nil
+	}
+	return priceRule(c.Price, currency)
 }
 
 // priceRule reads --price. What costs something must be in the marketplace's currency:
@@ -68,24 +91,38 @@ func priceRule(text string, currency market.Currency) (catalog.PriceRule, error)
 	return rule, nil
 }
 
-func openInput(name string) (io.ReadCloser, int64, error) {
+// input is what is imported: a file or a folder.
+type input struct {
+	file   io.Reader
+	folder fs.FS
+	size   int64 // bytes; 0 when it isn't known
+	close  func() error
+}
+
+func openInput(name string) (input, error) {
 	if name == "-" {
-		return io.NopCloser(os.Stdin), 0, nil
+		return input{file: os.Stdin, close: func() error { return nil }}, nil
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return input{}, err
+	}
+	if info.IsDir() {
+		root, err := os.OpenRoot(name) // its links lead nowhere else
+		if err != nil {
+			return input{}, err
+		}
+		return input{folder: root.FS(), size: catalog.FolderSize(root.FS()), close: root.Close}, nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, 0, err
+		return input{}, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
+	return input{file: f, size: info.Size(), close: f.Close}, nil
 }
 
-// importListings imports a file and waits until the search index has it all.
-func (h *house) importListings(ctx context.Context, in io.Reader, size int64, rule catalog.PriceRule) error {
+// importListings imports a file or folder and waits until the search index has it all.
+func (h *house) importListings(ctx context.Context, in input, o catalog.ImportOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	indexed := make(chan error, 1)
 	go func() { indexed <- h.index.Run(ctx) }()
@@ -93,19 +130,18 @@ func (h *house) importListings(ctx context.Context, in io.Reader, size int64, ru
 	defer cancel()
 
 	started := time.Now()
-	bar := newProgress(os.Stderr, size)
+	bar := newProgress(os.Stderr, in.size)
 	bad := 0
-	rep, err := h.catalog.Import(ctx, in, catalog.ImportOptions{
-		Price:    rule,
-		Progress: func(read int64, rows int) { bar.show(read, fmt.Sprintf("%d rows", rows)) },
-		BadRow: func(line int, err error) {
-			if bad++; bad <= maxBadRows {
-				bar.print(fmt.Sprintf("line %d: %s", line, operatorText(err)))
-			}
-		},
-	})
-	if err == nil {
-		bar.show(size, "indexing")
+	o.Blobs = h.blobs
+	o.Progress = func(read int64, rows int) { bar.show(read, fmt.Sprintf("%d rows", rows)) }
+	o.BadRow = func(at catalog.Place, err error) {
+		if bad++; bad <= maxBadRows {
+			bar.print(fmt.Sprintf("%s: %s", at, operatorText(err)))
+		}
+	}
+	rep, err := h.importFrom(ctx, in, o)
+	if err == nil && !o.DryRun {
+		bar.show(in.size, "indexing")
 		err = h.index.WaitFor(ctx, h.db.LastLSN())
 	}
 	bar.done()
@@ -115,8 +151,23 @@ func (h *house) importListings(ctx context.Context, in io.Reader, size int64, ru
 	if err != nil && rep.Rows() == 0 {
 		return err
 	}
-	spent := time.Since(started)
-	fmt.Printf("%d rows in %s (%.0f rows/s, index included): %d added, %d updated, %d unchanged, %d refused. Prices of new listings: %s.\n",
-		rep.Rows(), spent.Round(time.Millisecond), float64(rep.Rows())/spent.Seconds(), rep.Added, rep.Updated, rep.Unchanged, rep.Refused, rule)
+	reportImport(rep, o, time.Since(started))
 	return err
+}
+
+func (h *house) importFrom(ctx context.Context, in input, o catalog.ImportOptions) (catalog.ImportReport, error) {
+	if in.folder != nil {
+		return h.catalog.ImportFolder(ctx, in.folder, o)
+	}
+	return h.catalog.Import(ctx, in.file, o)
+}
+
+func reportImport(rep catalog.ImportReport, o catalog.ImportOptions, spent time.Duration) {
+	if o.DryRun {
+		fmt.Printf("%d rows: %d would be added, %d updated, %d unchanged, %d refused. Nothing was written.\n",
+			rep.Rows(), rep.Added, rep.Updated, rep.Unchanged, rep.Refused)
+		return
+	}
+	fmt.Printf("%d rows in %s (%.0f rows/s, index included): %d added, %d updated, %d unchanged, %d refused. Prices of new listings without one: %s.\n",
+		rep.Rows(), spent.Round(time.Millisecond), float64(rep.Rows())/spent.Seconds(), rep.Added, rep.Updated, rep.Unchanged, rep.Refused, o.Price)
 }

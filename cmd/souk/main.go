@@ -21,7 +21,8 @@ import (
 type commands struct {
 	Serve   serveCmd   `cmd:"" help:"Run the marketplace."`
 	Demo    demoCmd    `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
-	Import  importCmd  `cmd:"" help:"Bring in listings from a file of tab-separated values."`
+	Import  importCmd  `cmd:"" help:"Bring in listings from a file or a folder."`
+	Export  exportCmd  `cmd:"" help:"Write the catalogue into a folder, as JSON Lines and files."`
 	Restore restoreCmd `cmd:"" help:"Make a data directory from a replica."`
 	Standby standbyCmd `cmd:"" help:"Follow the replica of another server, and be ready to take over."`
 	Promote promoteCmd `cmd:"" help:"Make the primary of a standby, running or stopped."`
@@ -80,6 +81,7 @@ func newParser(ctx context.Context) (*kong.Kong, error) {
 	cli := commands{
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
 		Import:  importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
+		Export:  exportCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "cache-size", "min-free")},
 		Restore: restoreCmd{settingsFlags: newSettingsFlags("log-level", "log-format")},
 		Replica: newReplicaCmd(),
 		Standby: standbyCmd{settingsFlags: newSettingsFlags()}, Promote: promoteCmd{settingsFlags: replicaFlags()},

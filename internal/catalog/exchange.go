@@ -14,7 +14,8 @@ import (
 //	categories.jsonl  CategoryLine, in any order
 //	tags.jsonl        TagLine
 //	sellers.jsonl     SellerLine
-//	agents.jsonl      AgentLine, each with its offers, releases, texts and images
+//	agents.jsonl      AgentLine, each with its offers, releases, texts and images; or agents.tsv,
+//	                  agents.csv or agents.json, as Import reads them
 //	reviews.jsonl     ReviewLine
 //	pages.jsonl       PageLine
 //	files/…           release files, named by FileLine.Path

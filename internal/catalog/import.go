@@ -1,33 +1,52 @@
 package catalog
 
 import (
-	"bufio"
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
-	"reflect"
-	"strconv"
-	"strings"
 	"sync"
-	"time"
 
+	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
 )
 
-// ImportOptions of Import.
+// ImportOptions of Import and ImportFolder.
 type ImportOptions struct {
-	Price    PriceRule
+	Price    PriceRule                  // of new listings for which the file has no price
+	Currency market.Currency            // of all prices; "" takes any
+	Columns  map[string]string          // what a file calls its columns, where it isn't the field's name: column → field
+	DryRun   bool                       // report what would be done, and write nothing
 	Progress func(read int64, rows int) // bytes and rows so far; may be nil
-	BadRow   func(line int, err error)  // called for each refused row; may be nil
+	BadRow   func(at Place, err error)  // called for each refused row; may be nil
+
+	Blobs *blob.Store // for release files and pictures of a folder
+	// Picture makes of an uploaded picture one that may be shown, and puts it into the blob
+	// store (unless it is a dry run). Without it pictures are refused.
+	Picture func(ctx context.Context, content []byte, dryRun bool) (market.Image, error)
 }
 
-// ImportReport counts what an import did with its rows.
+// Place is where a row is.
+type Place struct {
+	File   string // "" for an import of one file
+	Line   int    // from 1
+	Column string // "" where it is the whole row
+}
+
+func (p Place) String() string {
+	s := fmt.Sprintf("line %d", p.Line)
+	if p.File != "" {
+		s = p.File + " " + s
+	}
+	if p.Column != "" {
+		s += ", " + p.Column
+	}
+	return s
+}
+
+// ImportReport counts what an import did with its rows, or would do (DryRun).
 type ImportReport struct {
 	Added, Updated, Unchanged, Refused int
 }
@@ -35,39 +54,84 @@ type ImportReport struct {
 // Rows is the number of rows read.
 func (r ImportReport) Rows() int { return r.Added + r.Updated + r.Unchanged + r.Refused }
 
-// ImportedSeller is the slug of the seller that owns imported listings.
+// ImportedSeller is the slug of the seller that owns imported listings without a seller.
 const ImportedSeller = "imported"
 
 const (
-	// importBatch is how many rows share a transaction: a listing writes seven keys at
-	// most, and changes the counts of two categories.
-	importBatch = 110
+	// maxWeight bounds the keys that a transaction of an import may write. A plain listing
+	// writes seven at most, and changes the counts of two categories.
+	maxWeight   = 990
+	plainWeight = 9
+	// maxHeft bounds the bytes of a transaction's long texts.
+	maxHeft = 2 << 20
 	// importAhead is how many transactions may be on their way to the disk.
 	importAhead = 8
 	importTries = 5
-	// maxRow bounds a row's bytes; a longer one is refused and skipped.
-	maxRow = 64 << 10
+	// maxRow bounds the bytes of a row of a table, and maxJSON those of a JSON object; a
+	// longer one is refused and skipped.
+	maxRow  = 64 << 10
+	maxJSON = 1 << 20
 )
 
-// Import reads listings as tab-separated values with a header line, the columns in any
-// order: id name summary version popularity source category updated. It is streamed, and
-// idempotent: a row whose listing is as it says changes nothing, one that differs
-// updates it (but never its price or slug). A row that breaks a rule is refused, and the
-// rest goes in. A header that isn't one fails before anything is written. After any
-// other error what was counted is on disk, and another import goes on with the rest.
+// Import reads listings from a file: tab- or comma-separated values with a header line, the
+// columns in any order; JSON Lines; or a JSON array of objects. Which it is the beginning of
+// the file says. Fields are those of AgentLine, or the columns that importFields names; a
+// table needs id, name and category. Fields that the file hasn't are left as they are.
+//
+// It is streamed, and idempotent: a row whose listing is as it says changes nothing, one that
+// differs updates it. A row that breaks a rule is refused, and the rest goes in. A file that
+// isn't one of these fails before anything is written. After any other error what was
+// counted is on disk, and another import goes on with the rest.
 func (c *Catalog) Import(ctx context.Context, r io.Reader, o ImportOptions) (rep ImportReport, err error) {
-	in := &rowReader{in: bufio.NewReaderSize(r, maxRow)}
-	if err := in.header(); err != nil {
-		return rep, err
-	}
-	seller, err := c.importedSeller(ctx)
+	rows, err := openRows(r, o.Columns)
 	if err != nil {
 		return rep, err
 	}
-	im := &importer{Catalog: c, ImportOptions: o, seller: seller, lines: map[uint64]int32{}, hash: maphash.MakeSeed(), places: make(chan struct{}, importAhead)}
-	err = im.storeAll(ctx, in)
+	im, err := c.newImporter(ctx, o)
+	if err != nil {
+		return rep, err
+	}
+	err = im.storeAll(ctx, rows.bytesRead, im.agentWork(ctx, "", rows))
 	im.storing.Wait()
 	return im.rep, errors.Join(err, im.failed)
+}
+
+func (c *Catalog) newImporter(ctx context.Context, o ImportOptions) (*importer, error) {
+	im := &importer{
+		Catalog: c, ImportOptions: o, lines: map[uint64]int32{}, hash: maphash.MakeSeed(), places: make(chan struct{}, importAhead),
+		sellers: map[string]market.SellerID{}, aliases: aliases{},
+	}
+	err := c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) (err error) {
+		im.aliases, err = readAliases(tx)
+		return err
+	})
+	return im, err
+}
+
+func readAliases(tx store.Reader) (aliases, error) {
+	al := aliases{}
+	for a, err := range store.TagAliases.All(tx, "") {
+		if err != nil {
+			return nil, err
+		}
+		al[a.Alias] = a.Tag
+	}
+	return al, nil
+}
+
+// needImported makes the seller of listings without one, when the first of them comes.
+func (im *importer) needImported(ctx context.Context) error {
+	if im.hasSeller {
+		return nil
+	}
+	im.hasSeller = true
+	if im.DryRun {
+		im.met(ImportedSeller, "sel_dry")
+		return nil
+	}
+	s, err := im.importedSeller(ctx)
+	im.met(ImportedSeller, s.ID)
+	return err
 }
 
 // importedSeller returns the seller of imported listings, made at the first import.
@@ -90,64 +154,144 @@ func (c *Catalog) importedSeller(ctx context.Context) (s market.Seller, err erro
 type importer struct {
 	*Catalog
 	ImportOptions
-	seller  market.Seller
-	lines   map[uint64]int32 // line of each ID met, by the ID's hash: some 30 bytes a row
+	folder  *folder // nil for an import of one file
+	aliases aliases
 	hash    maphash.Seed
 	places  chan struct{} // has an element for each transaction under way
 	storing sync.WaitGroup
 
-	mu     sync.Mutex // guards what follows
-	rep    ImportReport
-	failed error // why the first transaction that failed did
+	hasSeller bool // needImported has been called
+
+	mu      sync.Mutex                 // guards what follows
+	sellers map[string]market.SellerID // met so far, by slug
+	lines   map[uint64]int32           // line of each ID met, by the ID's hash: some 30 bytes a row
+	rep     ImportReport
+	failed  error // why the first transaction that failed did
 }
 
+// outcome is what a row did.
+type outcome byte
+
+const (
+	unchanged outcome = iota
+	updated
+	added
+)
+
+func (rep *ImportReport) add(o outcome) {
+	switch o {
+	case added:
+		rep.Added++
+	case updated:
+		rep.Updated++
+	default:
+		rep.Unchanged++
+	}
+}
+
+// work is a row that is ready to be stored. do reads first: when it refuses the row, with an
+// error that a person may see, it has written nothing.
+type work struct {
+	at     Place
+	weight int // keys that it may write
+	heft   int // bytes of long texts
+	do     func(tx *store.Tx) (outcome, error)
+}
+
+// nextWork returns the next row, an error that market.Message can tell for one that is
+// refused, with its place, or io.EOF.
+type nextWork func() (work, error)
+
+// errDryRun ends a transaction whose writes aren't wanted.
+var errDryRun = errors.New("catalog: this is a dry run")
+
 // storeAll reads all rows and starts to store them, a batch after the other.
-func (im *importer) storeAll(ctx context.Context, in *rowReader) error {
+func (im *importer) storeAll(ctx context.Context, read func() int64, next nextWork) error {
+	var held *work // read, and too much for the batch before
 	for more := true; more; {
-		var rows []row
+		var batch []work
 		var err error
-		if rows, more, err = im.batch(ctx, in); err != nil {
+		batch, more, err = im.batch(ctx, next, &held)
+		if len(batch) > 0 && ctx.Err() == nil { // also what came before an error
+			im.start(ctx, batch)
+		}
+		if err != nil {
 			return err
 		}
-		im.start(ctx, rows)
 		rep, err := im.report()
 		if err != nil {
-			return nil // Import returns it
+			return nil // the caller returns it
 		}
 		if im.Progress != nil {
-			im.Progress(in.read, rep.Rows())
+			im.Progress(read(), rep.Rows())
 		}
 	}
 	return nil
 }
 
-// batch reads the next good rows; more is false at the end of the file.
-func (im *importer) batch(ctx context.Context, in *rowReader) (rows []row, more bool, err error) {
-	rows = make([]row, 0, importBatch)
-	for len(rows) < importBatch {
-		r, err := in.next()
-		switch {
-		case ctx.Err() != nil:
-			return nil, false, ctx.Err()
-		case errors.Is(err, io.EOF):
-			return rows, false, nil
-		case market.Is(err, market.Invalid):
-			im.refuse(in.line, err)
-		case err != nil:
-			return nil, false, fmt.Errorf("catalog: reading the import: %w", err)
-		case !im.repeated(r):
-			r.file = r.setupFile()
-			rows = append(rows, r)
+// batch reads the next good rows that fit into a transaction; more is false at the end.
+func (im *importer) batch(ctx context.Context, next nextWork, held **work) (batch []work, more bool, err error) {
+	weight, heft := 0, 0
+	batch = make([]work, 0, maxWeight/plainWeight)
+	for {
+		w := *held
+		if *held = nil; w == nil {
+			got, err := next()
+			switch {
+			case ctx.Err() != nil:
+				return nil, false, ctx.Err()
+			case errors.Is(err, io.EOF):
+				return batch, false, nil
+			case refusable(err):
+				im.refuse(got.at, err)
+				if weight++; weight > maxWeight { // so that progress is shown
+					return batch, true, nil
+				}
+				continue
+			case err != nil:
+				return batch, false, fmt.Errorf("catalog: reading the import: %w", err)
+			}
+			w = &got
 		}
+		if len(batch) > 0 && (weight+w.weight > maxWeight || heft+w.heft > maxHeft) {
+			*held = w
+			return batch, true, nil
+		}
+		batch, weight, heft = append(batch, *w), weight+w.weight, heft+w.heft
 	}
-	return rows, true, nil
 }
 
-func (im *importer) refuse(line int, err error) {
-	im.count(ImportReport{Refused: 1}, nil)
-	if im.BadRow != nil {
-		im.BadRow(line, err)
+// refusable reports whether an error is about one row, and told to a person.
+func refusable(err error) bool {
+	var fatal *fatalError
+	if errors.As(err, &fatal) {
+		return false
 	}
+	return market.Is(err, market.Invalid) || market.Is(err, market.NotFound) || market.Is(err, market.Conflict) || market.Is(err, market.TooLarge)
+}
+
+// fatalError is about the whole file.
+type fatalError struct{ error }
+
+func (e *fatalError) Unwrap() error { return e.error }
+
+func (im *importer) refuse(at Place, err error) {
+	im.count(ImportReport{Refused: 1}, nil)
+	if im.BadRow == nil {
+		return
+	}
+	if problem, ok := errors.AsType[*market.Error](err); ok && at.Column == "" {
+		at.Column = problem.Field
+	}
+	for column, field := range im.Columns {
+		if field == at.Column {
+			at.Column = column
+			break
+		}
+	}
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.BadRow(at, err)
 }
 
 func (im *importer) count(rep ImportReport, err error) {
@@ -171,201 +315,101 @@ func (im *importer) report() (ImportReport, error) {
 // repeated refuses a row whose ID an earlier line has: else a second import would find
 // the listing as the later row left it, and change it back and forth. The chance that two
 // of ten million IDs have one hash is three in a million.
-func (im *importer) repeated(r row) bool {
-	h := maphash.String(im.hash, r.id)
-	if first, ok := im.lines[h]; ok {
-		im.refuse(r.line, market.Errorf(market.Invalid, "The id %q is on line %d already.", r.id, first))
-		return true
+func (im *importer) repeated(kind, id string, line int) error {
+	if id == "" {
+		return nil
 	}
-	im.lines[h] = int32(r.line)
-	return false
+	h := im.hashOf(kind, id)
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if first, ok := im.lines[h]; ok {
+		return market.FieldErrorf(kind, "The %s %q is on line %d already.", kind, id, first)
+	}
+	im.lines[h] = int32(line)
+	return nil
 }
+
+func (im *importer) hashOf(kind, id string) uint64 { return maphash.String(im.hash, kind+id) }
 
 // start stores a batch without waiting for the disk: the next may be started as soon as
 // this one has its turn, so that batches are stored in the order of the file. One that a
 // stall of the machine made too slow is tried again, and may then be behind others.
-func (im *importer) start(ctx context.Context, rows []row) {
+func (im *importer) start(ctx context.Context, batch []work) {
 	im.places <- struct{}{}
 	turn := make(chan struct{})
 	hasTurn := sync.OnceFunc(func() { close(turn) })
 	im.storing.Go(func() {
-		rep, err := im.store(ctx, rows, hasTurn)
+		rep, bad, err := im.store(ctx, batch, hasTurn)
 		for try := 1; errors.Is(err, store.ErrTimeLimit) && try < importTries; try++ {
-			rep, err = im.store(ctx, rows, hasTurn)
+			rep, bad, err = im.store(ctx, batch, hasTurn)
 		}
 		hasTurn()
+		for _, b := range bad {
+			im.refuse(b.at, b.err)
+		}
 		im.count(rep, err)
 		<-im.places
 	})
 	<-turn
 }
 
-// store writes a batch of listings in one transaction. It calls hasTurn when no
-// transaction that comes later can be before it.
-func (im *importer) store(ctx context.Context, rows []row, hasTurn func()) (rep ImportReport, err error) {
+// badRow is a row that was refused by what is in the store.
+type badRow struct {
+	at  Place
+	err error
+}
+
+// store writes a batch in one transaction. It calls hasTurn when no transaction that comes
+// later can be before it.
+func (im *importer) store(ctx context.Context, batch []work, hasTurn func()) (rep ImportReport, bad []badRow, err error) {
 	_, err = im.Store.Update(ctx, im.Tenant, store.Op{}, func(tx *store.Tx) error {
 		hasTurn()
-		rep = ImportReport{}
-		for i := range rows {
-			n, err := im.storeListing(tx, &rows[i])
-			if err != nil {
-				return fmt.Errorf("catalog: importing line %d: %w", rows[i].line, err)
+		rep, bad = ImportReport{}, nil
+		for i := range batch {
+			o, err := batch[i].do(tx)
+			switch {
+			case err == nil:
+				rep.add(o)
+			case refusable(err):
+				bad = append(bad, badRow{batch[i].at, err})
+			default:
+				return fmt.Errorf("catalog: importing %s: %w", batch[i].at, err)
 			}
-			*n(&rep)++
+		}
+		if im.DryRun {
+			return errDryRun
 		}
 		return nil
 	})
-	if err != nil {
-		return ImportReport{}, err
+	if err != nil && !errors.Is(err, errDryRun) {
+		return ImportReport{}, nil, err
 	}
-	return rep, nil
+	return rep, bad, nil
 }
 
-// storeListing writes a row's listing and says which count it adds to.
-func (im *importer) storeListing(tx *store.Tx, r *row) (func(*ImportReport) *int, error) {
-	old, err := store.AgentByExternal.Load(tx, r.id)
-	if market.Is(err, market.NotFound) {
-		return func(rep *ImportReport) *int { return &rep.Added }, im.addListing(tx, r)
+// seller returns the ID of a seller by slug; "" is the seller of imported listings.
+func (im *importer) seller(tx store.Reader, slug string) (market.SellerID, error) {
+	if slug == "" {
+		slug = ImportedSeller
 	}
-	if err != nil {
-		return nil, err
-	}
-	a := old
-	r.describe(&a)
-	if a.Release.File != r.file {
-		a.Release = r.release(tx)
-	}
-	if same(&a, &old) {
-		return func(rep *ImportReport) *int { return &rep.Unchanged }, nil
-	}
-	return func(rep *ImportReport) *int { return &rep.Updated }, store.Agents.Put(tx, &a)
-}
-
-// addListing writes a new listing under the first slug that is free.
-func (im *importer) addListing(tx *store.Tx, r *row) error {
-	price := im.Price.of(r.number)
-	a := market.Agent{
-		ID: market.NewAgentID(tx.Now()), Seller: im.seller.ID, ExternalID: r.id,
-		State: market.ListingPublished, Created: tx.Now(), Release: r.release(tx),
-		Offer: market.Offer{ID: market.NewOfferID(tx.Now()), Price: price, License: !price.IsZero()},
-	}
-	r.describe(&a)
-	for n := 1; ; n++ {
-		a.Slug = r.slug(n)
-		if err := store.Agents.Insert(tx, &a); !market.Is(err, market.Conflict) {
-			return err
-		}
-	}
-}
-
-// same compares two listings; times as moments, since a stored one has another zone.
-func same(a, b *market.Agent) bool {
-	x, y := *a, *b
-	if !x.Updated.Equal(y.Updated) || !x.Release.Released.Equal(y.Release.Released) || !x.Created.Equal(y.Created) {
-		return false
-	}
-	x.Updated, x.Release.Released, x.Created = y.Updated, y.Release.Released, y.Created
-	return reflect.DeepEqual(x, y)
-}
-
-// slug is the n-th choice of a slug, from 1: the name, the name with its source, the
-// name with a few numbers, and then, lest a file of equal names be tried out by all of
-// its numbers, the name with a hash of the ID.
-func (r *row) slug(n int) string {
-	base := cmp.Or(market.Slug(r.name), market.Slug(r.id), "agent")
-	switch {
-	case n == 1:
-		return base
-	case n == 2:
-		return withSuffix(base, r.source)
-	case n < 10:
-		return withSuffix(base, strconv.Itoa(n-1))
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", n, r.id))
-	return withSuffix(base, hex.EncodeToString(sum[:5]))
-}
-
-func withSuffix(base, suffix string) string {
-	if len(base)+1+len(suffix) > market.MaxSlug {
-		base = strings.TrimRight(base[:market.MaxSlug-1-len(suffix)], "-")
-	}
-	return base + "-" + suffix
-}
-
-// PriceRule prices new listings of an import: every Every-th row costs Price, the
-// others are free. The zero value makes everything free.
-type PriceRule struct {
-	Price market.Money
-	Every int
-}
-
-// DefaultPriceRule makes every tenth listing cost nine dollars, so that there is
-// something to buy.
-var DefaultPriceRule = PriceRule{market.Money{Amount: 900, Currency: "USD"}, 10}
-
-// ParsePriceRule reads "free", an amount ("9.00 USD", for every listing), or an amount
-// for every n-th ("9.00 USD every 10").
-func ParsePriceRule(s string) (PriceRule, error) {
-	if strings.EqualFold(strings.TrimSpace(s), "free") {
-		return PriceRule{}, nil
-	}
-	amount, every, ok := strings.Cut(s, "every")
-	n := 1
+	im.mu.Lock()
+	id, ok := im.sellers[slug]
+	im.mu.Unlock()
 	if ok {
-		var err error
-		if n, err = strconv.Atoi(strings.TrimSpace(every)); err != nil || n < 1 {
-			return PriceRule{}, market.Errorf(market.Invalid, "%q is no price rule: after \"every\" goes a whole number from 1, as in \"9.00 USD every 10\".", s)
-		}
+		return id, nil
 	}
-	m, err := market.ParseMoney(amount)
-	if err != nil || m.Amount < 0 {
-		return PriceRule{}, market.Errorf(market.Invalid, "%q is no price rule. Write \"free\", \"9.00 USD\" or \"9.00 USD every 10\".", s)
+	s, err := store.SellerBySlug.Load(tx, slug)
+	if market.Is(err, market.NotFound) {
+		return "", market.FieldErrorf("seller", "There is no seller %q. Sellers come from %s, or are made by souk account add --seller.", slug, SellersFile)
 	}
-	return PriceRule{m, n}, nil
-}
-
-func (p PriceRule) String() string {
-	switch {
-	case p.Every == 0 || p.Price.IsZero():
-		return "free"
-	case p.Every == 1:
-		return p.Price.String()
+	if err == nil {
+		im.met(slug, s.ID)
 	}
-	return fmt.Sprintf("%s every %d", p.Price, p.Every)
+	return s.ID, err
 }
 
-func (p PriceRule) of(row int) market.Money {
-	if p.Every > 0 && row%p.Every == 0 {
-		return p.Price
-	}
-	return market.Money{Currency: p.Price.Currency}
-}
-
-// row is a parsed row of an import.
-type row struct {
-	line, number                       int // in the file, from 1; among the rows, from 1
-	id, name, summary, version, source string
-	category                           market.Category
-	popularity                         int64
-	updated                            time.Time
-	file                               market.File // that buyers get
-}
-
-// describe sets what a row says of a listing.
-func (r *row) describe(a *market.Agent) {
-	a.Name, a.Summary, a.Category, a.Source = r.name, r.summary, r.category, r.source
-	a.Popularity, a.Updated, a.Release.Version = r.popularity, r.updated, r.version
-}
-
-// release is a new release with the row's file.
-func (r *row) release(tx *store.Tx) market.Release {
-	return market.Release{ID: market.NewReleaseID(tx.Now()), Version: r.version, File: r.file, Released: r.updated}
-}
-
-// setupFile is the file of the listing that a row describes.
-func (r *row) setupFile() market.File {
-	a := market.Agent{ExternalID: r.id}
-	r.describe(&a)
-	file, _ := market.SetupFile(&a)
-	return file
+func (im *importer) met(slug string, id market.SellerID) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	im.sellers[slug] = id
 }

@@ -103,7 +103,7 @@ func TestImportNamesBadRowsByLine(t *testing.T) {
 		line("pypi:e", "Good too")
 	bad := map[int]string{}
 	rep, err := c.Import(context.Background(), strings.NewReader(header+text), catalog.ImportOptions{
-		BadRow: func(line int, err error) { bad[line] = market.Message(err) },
+		BadRow: func(at catalog.Place, err error) { bad[at.Line] = market.Message(err) },
 	})
 	if want := (catalog.ImportReport{Added: 2, Refused: 5}); err != nil || rep != want {
 		t.Errorf("%+v, %v, want %+v", rep, err, want)

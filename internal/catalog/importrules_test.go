@@ -40,7 +40,9 @@ func with(changes map[string]string) string {
 // tryImport imports a whole file, header and all, and returns what it says of bad rows.
 func tryImport(c *catalog.Catalog, file string) (rep catalog.ImportReport, bad []string, err error) {
 	rep, err = c.Import(context.Background(), strings.NewReader(file), catalog.ImportOptions{
-		BadRow: func(line int, err error) { bad = append(bad, fmt.Sprintf("%d: %s", line, market.Message(err))) },
+		BadRow: func(at catalog.Place, err error) {
+			bad = append(bad, fmt.Sprintf("%d: %s", at.Line, market.Message(err)))
+		},
 	})
 	return rep, bad, err
 }
@@ -117,20 +119,27 @@ func TestImportRules(t *testing.T) {
 
 func TestImportHeader(t *testing.T) {
 	for name, c := range map[string]struct{ head, want string }{
-		"empty file":           {"", `"id" is missing`},
-		"a line's end":         {"\n", `"id" is missing`},
-		"one is missing":       {strings.Replace(header, "\tsource", "", 1), `"source" is missing`},
-		"commas":               {strings.ReplaceAll(header, "\t", ","), `"id" is missing`},
-		"one is twice":         {strings.Replace(header, "summary", "name", 1), `"name" twice`},
-		"one more is twice":    {strings.TrimSuffix(header, "\n") + "\tx\tx\n", `"x" twice`},
-		"capitals":             {strings.ToUpper(header), `"id" is missing`},
-		"longer than any row":  {strings.Repeat("x", 1<<17) + "\n", "longer than"},
-		"without an end":       {strings.TrimSuffix(header, "\n"), ""},
-		"another order":        {"updated\tcategory\tsource\tpopularity\tversion\tsummary\tname\tid\n", ""},
-		"one more":             {strings.TrimSuffix(header, "\n") + "\tlicense\n", ""},
-		"a mark of byte order": {"\ufeff" + header, ""},
-		"CRLF":                 {strings.TrimSuffix(header, "\n") + "\r\n", ""},
-		"spaces":               {strings.ReplaceAll(header, "\t", " \t "), ""},
+		"empty file":            {"", "The file is empty."},
+		"a line's end":          {"\n", "The file is empty."},
+		"one is missing":        {strings.Replace(header, "\tcategory", "", 1), `"category" is missing`},
+		"only what is needed":   {"id\tname\tcategory\n", ""},
+		"commas":                {strings.ReplaceAll(header, "\t", ","), ""},
+		"semicolons":            {strings.ReplaceAll(header, "\t", ";"), ""},
+		"spaces for tabs":       {strings.ReplaceAll(header, "\t", " "), `"id" is missing`},
+		"UTF-16":                {"\xff\xfei\x00d\x00", "in UTF-16"},
+		"UTF-16 without a mark": {strings.Join(strings.Split(header, ""), "\x00") + "\x00", "not text in UTF-8"},
+		"a spreadsheet":         {"PK\x03\x04xl/workbook.xml", "a ZIP archive or a spreadsheet"},
+		"gzip":                  {"\x1f\x8b\x08", "compressed with gzip"},
+		"one is twice":          {strings.Replace(header, "summary", "name", 1), `"name" twice`},
+		"one more is twice":     {strings.TrimSuffix(header, "\n") + "\tx\tx\n", `"x" twice`},
+		"capitals":              {strings.ToUpper(header), `"id" is missing`},
+		"longer than any row":   {strings.Repeat("x", 1<<17) + "\n", "longer than"},
+		"without an end":        {strings.TrimSuffix(header, "\n"), ""},
+		"another order":         {"updated\tcategory\tsource\tpopularity\tversion\tsummary\tname\tid\n", ""},
+		"one more":              {strings.TrimSuffix(header, "\n") + "\tlicense\n", ""},
+		"a mark of byte order":  {"\ufeff" + header, ""},
+		"CRLF":                  {strings.TrimSuffix(header, "\n") + "\r\n", ""},
+		"spaces":                {strings.ReplaceAll(header, "\t", " \t "), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			shelf := shelf(t)

@@ -29,12 +29,6 @@ type NewListing struct {
 // MaxReleaseFile bounds the file of a release, in bytes.
 const MaxReleaseFile = 64 << 20
 
-// Limits of what a listing says of itself, in bytes, besides those of market.
-const (
-	maxCategory = 40
-	maxVersion  = 64
-)
-
 // Publish puts an agent with its first release on the shelf: the file is on disk before
 // the record that names it. Errors: Invalid with the field, NotFound for the seller,
 // Conflict when the slug is taken, and those of blob's Put.
@@ -73,7 +67,7 @@ func (n *NewListing) clean() error {
 		return market.FieldErrorf("summary", "A summary has %d bytes at most.", market.MaxSummary)
 	case n.Slug == "" || n.Slug != market.Slug(n.Slug):
 		return market.FieldErrorf("slug", "A slug is lower-case letters, digits and single hyphens, %d at most.", market.MaxSlug)
-	case !categoryForm.MatchString(string(n.Category)) || len(n.Category) > maxCategory:
+	case !isSlug(string(n.Category), maxCategory):
 		return market.FieldErrorf("category", "A category is lower-case letters, digits and hyphens, %d at most.", maxCategory)
 	case n.Price.Amount < 0 || !n.Price.Currency.Valid():
 		return market.FieldErrorf("price", "%s is no price.", n.Price)

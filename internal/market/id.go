@@ -171,6 +171,13 @@ func encodeID(prefix string, n ulid) string {
 	return string(text[:])
 }
 
+// IDOf makes the ID of two numbers: hi has 48 bits of milliseconds above 16 others, as NewID's
+// have. It is for what has the same ID wherever it is made.
+func IDOf[T ID](hi, lo uint64) T {
+	var kind T
+	return T(encodeID(kind.prefix(), ulid{hi, lo}))
+}
+
 func NewAccountID(t time.Time) AccountID         { return NewID[AccountID](t) }
 func NewSellerID(t time.Time) SellerID           { return NewID[SellerID](t) }
 func NewAgentID(t time.Time) AgentID             { return NewID[AgentID](t) }
