@@ -2,7 +2,6 @@ package search
 
 import (
 	index "github.com/blevesearch/bleve_index_api"
-	"github.com/souk-market/souk/internal/market"
 )
 
 // wordSet collects the words of a field, each once: in order, and in the form that Bleve
@@ -24,14 +23,18 @@ func (s *wordSet) add(word string) {
 }
 
 // words are what an agent is found by.
-type words struct{ name, text, stem wordSet }
+type words struct{ name, text, stem, body wordSet }
 
-func wordsOf(a *market.Agent) *words {
+func wordsOf(l *listing) *words {
+	a := &l.Agent
 	var w words
 	w.addName(a.Name)
 	w.addText(a.Name)
 	w.addText(a.Summary)
 	w.addText(a.Source)
+	for _, tag := range a.Tags {
+		w.addText(string(tag))
+	}
 	if a.Category != "other" {
 		w.addText(string(a.Category))
 	}
@@ -40,7 +43,30 @@ func wordsOf(a *market.Agent) *words {
 			w.stem.add(st)
 		}
 	}
+	w.addBody(l)
 	return &w
+}
+
+// addBody adds the words, and their stems, of what a listing says beside name and summary:
+// facts, seller and description. Those of text are left out.
+func (w *words) addBody(l *listing) {
+	add := func(text string) {
+		eachWord(chunksOf(text), func(word string) {
+			if stopWords[word] || w.text.freqs[word] != nil {
+				return
+			}
+			w.body.add(word)
+			if st := stem(word); w.text.freqs[st] == nil {
+				w.body.add(st)
+			}
+		})
+	}
+	f := &l.Facts
+	for _, list := range [][]string{f.Models, f.Runtimes, f.Inputs, f.Outputs, f.Keys, {l.seller.Name, l.description}} {
+		for _, text := range list {
+			add(text)
+		}
+	}
 }
 
 func (w *words) addName(name string) {

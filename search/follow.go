@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +65,9 @@ func (ix *Index) run(ctx context.Context) error {
 		if err := ix.rebuild(ctx); err != nil {
 			return err
 		}
+	}
+	if err := ix.readShelves(ctx, ix.tenants); err != nil { // changes before the cursor aren't followed
+		return err
 	}
 	err := ix.follow(ctx, ix.gen)
 	switch {
@@ -140,8 +144,11 @@ func (ix *Index) apply(ctx context.Context, g *generation) error {
 // pending is what changes have named and the index hasn't been told.
 type pending struct {
 	agents  map[store.RecordKey[market.AgentID]]bool
-	commits int // since the cursor was last written
+	sweeps  []sweep
+	shelves []market.TenantID // whose categories changed
+	commits int               // since the cursor was last written
 	to      cursor
+	swept   bool      // the last batch was part of a sweep that goes on
 	due     time.Time // when the next batch is written at the latest
 }
 
@@ -152,7 +159,7 @@ func (p *pending) full() bool { return len(p.agents) >= batchDocs || p.commits >
 // n agents the next waits n times batchPace, unless it is full or WaitFor wants it.
 func (ix *Index) pause(ctx context.Context, p *pending) (more bool) {
 	wait := time.Until(p.due)
-	if len(p.agents) == 0 || wait <= 0 {
+	if len(p.agents) == 0 && len(p.sweeps) == 0 || wait <= 0 {
 		return false
 	}
 	select {
@@ -165,10 +172,23 @@ func (ix *Index) pause(ctx context.Context, p *pending) (more bool) {
 
 func (p *pending) add(change store.Change, tenants []market.TenantID) {
 	for key := range store.Agents.ChangedIn(change.Keys) {
-		for _, t := range tenants {
-			if key.Tenant == t {
-				p.agents[key] = true
-			}
+		if slices.Contains(tenants, key.Tenant) {
+			p.agents[key] = true
+		}
+	}
+	for key := range store.Texts.ChangedIn(change.Keys) {
+		if slices.Contains(tenants, key.Tenant) {
+			p.agents[key] = true
+		}
+	}
+	for key := range store.Sellers.ChangedIn(change.Keys) {
+		if slices.Contains(tenants, key.Tenant) {
+			p.addSweep(key)
+		}
+	}
+	for key := range store.Shelves.ChangedIn(change.Keys) {
+		if slices.Contains(tenants, key.Tenant) && !slices.Contains(p.shelves, key.Tenant) {
+			p.shelves = append(p.shelves, key.Tenant)
 		}
 	}
 	p.commits++
@@ -176,31 +196,66 @@ func (p *pending) add(change store.Change, tenants []market.TenantID) {
 }
 
 // write brings the named agents into the state that they have now. Commits that name none
-// move only the view's LSN: their cursor is written with a later batch.
+// move only the view's LSN: their cursor is written with a later batch. While a sweep is
+// under way the cursor stays, and write returns when the feed has more.
 func (ix *Index) write(ctx context.Context, g *generation, p *pending) error {
-	if len(p.agents) == 0 && p.commits < batchCommits {
-		ix.followed(p.to.lsn)
-		return nil
+	if err := ix.prepare(ctx, p); err != nil {
+		return err
 	}
+	for {
+		if len(p.agents) == 0 && len(p.sweeps) == 0 && !p.swept && p.commits < batchCommits {
+			ix.followed(p.to.lsn)
+			return nil
+		}
+		if err := ix.writeOnce(ctx, g, p); err != nil {
+			return err
+		}
+		if !p.swept || ix.db.DurableLSN() > p.to.lsn {
+			return nil
+		}
+	}
+}
+
+// prepare reads what of a change isn't in documents.
+func (ix *Index) prepare(ctx context.Context, p *pending) error {
+	if len(p.shelves) > 0 {
+		if err := ix.readShelves(ctx, p.shelves); err != nil {
+			return err
+		}
+		p.shelves = nil
+	}
+	return ix.dropSweeps(ctx, p)
+}
+
+// writeOnce writes one batch, with the cursor unless a sweep is to go on.
+func (ix *Index) writeOnce(ctx context.Context, g *generation, p *pending) error {
 	b, err := ix.batchOf(ctx, p)
 	if err != nil {
 		return err
+	}
+	p.due = time.Now().Add(min(time.Duration(len(p.agents))*batchPace, maxPause))
+	clear(p.agents)
+	if p.swept = len(p.sweeps) > 0; p.swept {
+		if err := g.batch(b); err != nil {
+			return err
+		}
+		return ix.publish(g, sameLSN)
 	}
 	lsn := p.to.lsn
 	if err := g.advance(b, p.to, func() { ix.hold.Advance(lsn) }); err != nil {
 		return err
 	}
-	p.due = time.Now().Add(min(time.Duration(len(p.agents))*batchPace, maxPause))
-	clear(p.agents)
 	p.commits = 0
 	return ix.publish(g, lsn)
 }
 
-// batchOf reads the agents' records, which may be newer than the changes that named them.
+// batchOf reads the agents' records, which may be newer than the changes that named them,
+// and goes on with a sweep.
 func (ix *Index) batchOf(ctx context.Context, p *pending) (*index.Batch, error) {
 	b := index.NewBatch()
 	for _, tenant := range ix.tenants {
 		err := ix.db.View(ctx, tenant, func(tx *store.ReadTx) error {
+			sellers := map[market.SellerID]market.Seller{}
 			for key := range p.agents {
 				if key.Tenant != tenant {
 					continue
@@ -211,15 +266,22 @@ func (ix *Index) batchOf(ctx context.Context, p *pending) (*index.Batch, error) 
 				}
 				if err != nil || !a.Visible() {
 					b.Delete(docID(tenant, key.ID))
-				} else {
-					b.Update(newDocument(tenant, &a))
+					continue
 				}
+				l, err := readListing(tx, &a, sellers)
+				if err != nil {
+					return err
+				}
+				b.Update(newDocument(tenant, l))
 			}
 			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("search: reading agents: %w", err)
 		}
+	}
+	if err := ix.step(ctx, p, b, len(p.agents)); err != nil {
+		return nil, err
 	}
 	return b, ix.settle(ctx)
 }
@@ -298,6 +360,7 @@ func (ix *Index) buildTenant(ctx context.Context, g *generation, tenant market.T
 	for after, more := market.AgentID(""), true; more; {
 		b := index.NewBatch()
 		more = false
+		sellers := map[market.SellerID]market.Seller{}
 		err := ix.db.View(ctx, tenant, func(tx *store.ReadTx) error {
 			read := 0
 			for a, err := range store.Agents.All(tx, after) {
@@ -306,9 +369,14 @@ func (ix *Index) buildTenant(ctx context.Context, g *generation, tenant market.T
 				}
 				after = a.ID
 				if a.Visible() {
-					b.Update(newDocument(tenant, &a))
+					l, err := readListing(tx, &a, sellers)
+					if err != nil {
+						return err
+					}
+					b.Update(newDocument(tenant, l))
+					read += l.weight() - 1
 				}
-				if read++; read == batchDocs {
+				if read++; read >= batchDocs {
 					more = true
 					break
 				}

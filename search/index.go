@@ -44,6 +44,7 @@ type Index struct {
 	view       *view        // nil until there is a complete generation
 	lsn        store.LSN    // that the view has followed
 	rebuilding bool
+	shelves    map[market.TenantID]*shelfTree
 	changed    chan struct{} // closed and renewed when lsn moves
 }
 
@@ -63,6 +64,9 @@ func Open(o Options) (*Index, error) {
 	ix := &Index{
 		dir: o.Dir, db: o.DB, tenants: o.Tenants, log: o.Logger,
 		again: make(chan struct{}, 1), damaged: make(chan error, 1), wanted: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+	if err := ix.readShelves(context.Background(), o.Tenants); err != nil {
+		return nil, err
 	}
 	if err := ix.open(); err != nil {
 		return nil, err

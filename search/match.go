@@ -1,7 +1,6 @@
 package search
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"math/bits"
@@ -17,6 +16,7 @@ import (
 const (
 	weightName  = 1.5
 	weightText  = 1.0
+	weightBody  = 0.3 // for a word of the description, the facts or the seller's name
 	weightStem  = 0.6 // for another form of the word, where the word itself is not
 	nearFactor  = 0.7 // of the weights, for a word spelled nearly so
 	startFactor = 0.6 // and for one that the query's word is the beginning of
@@ -29,6 +29,7 @@ type searcher struct {
 	ctx    context.Context
 	view   *view
 	tenant market.TenantID
+	tree   *shelfTree
 	fields fieldNames
 	docs   float64
 	found  map[lookup]rowSet // what has been looked up
@@ -38,7 +39,9 @@ type searcher struct {
 type lookup struct{ field, word string }
 
 func newSearcher(ctx context.Context, v *view, tenant market.TenantID) *searcher {
-	return &searcher{ctx, v, tenant, fieldsOf(tenant), float64(v.docs[tenant]), map[lookup]rowSet{}}
+	return &searcher{
+		ctx: ctx, view: v, tenant: tenant, fields: fieldsOf(tenant), docs: float64(v.docs[tenant]), found: map[lookup]rowSet{},
+	}
 }
 
 // source is one way in which a term matches: the rows of one word in one field.
@@ -91,7 +94,7 @@ func (s *searcher) search(q Query) (Results, error) {
 		return res, err
 	}
 	res.Understood, res.Corrected = understood(q.Text, terms)
-	r := ranking{searcher: s, query: q, terms: terms, page: newTop(q.Offset + q.Limit), counts: map[market.Category]int{}}
+	r := ranking{searcher: s, query: q, terms: terms, page: newTop(q.Offset, q.Offset+q.Limit), tally: newTally(&q, s.tree)}
 	r.asked(q.Text)
 	r.asked(res.Understood)
 	for i := range s.view.segs {
@@ -100,12 +103,12 @@ func (s *searcher) search(q Query) (Results, error) {
 		}
 		r.segment(i)
 	}
-	res.Total = r.total
+	res.Total = r.tally.total
 	res.IDs = r.ids()
 	if q.Facets {
-		res.Facets = []Facet{{FacetCategory, r.categories()}}
+		res.Facets = r.tally.counted()
 	}
-	if len(r.counts) == 0 && len(terms) > 0 {
+	if r.tally.matched == 0 && len(terms) > 0 {
 		res.Nearby, err = s.nearby(terms)
 	}
 	return res, err
@@ -114,12 +117,11 @@ func (s *searcher) search(q Query) (Results, error) {
 // ranking collects the best matches of a query, segment after segment.
 type ranking struct {
 	*searcher
-	query  Query
-	terms  []*term
-	keys   []uint64 // of the names that are the query itself
-	page   *top
-	counts map[market.Category]int
-	total  int
+	query Query
+	terms []*term
+	keys  []uint64 // of the names that are the query itself
+	page  *top
+	tally *tally
 }
 
 func (r *ranking) asked(text string) {
@@ -155,42 +157,42 @@ func (r *ranking) segment(n int) {
 	sc := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(sc)
 	seg := &r.view.segs[n]
-	rows := sc.list(matches)
-	rows = r.inCategory(seg, rows, sc)
-	r.total += len(rows)
-	order := r.score(n, matches, rows, sc)
+	rows := sc.list(r.tally.narrowed(seg, matches))
+	r.tally.matched += int(matches.GetCardinality())
+	rows = r.tally.pass(seg, rows, sc)
+	if by, ok := r.order(); ok {
+		r.inOrder(seg, seg.ordered(by), rows, sc)
+		return
+	}
+	place := r.score(n, matches, rows, sc)
 	for _, row := range rows {
-		r.page.offer(order(row))
+		r.page.offer(place(row))
 	}
 }
 
-// inCategory counts the rows by category and returns those of the query's own.
-func (r *ranking) inCategory(seg *segmentView, rows []uint32, sc *scratch) []uint32 {
-	counts := sc.countsOf(len(seg.categories))
-	for _, row := range rows {
-		counts[seg.category[row]]++
+// order is the order of results that isn't a ranking's.
+func (r *ranking) order() (Sort, bool) {
+	if r.query.Sort == ByRelevance {
+		return ByPopularity, len(r.terms) == 0
 	}
-	for i, n := range counts {
-		if n > 0 {
-			r.counts[seg.categories[i]] += n
-		}
-	}
-	want := r.query.Filters.Categories
-	if len(want) == 0 {
-		return rows
-	}
-	return slices.DeleteFunc(rows, func(row uint32) bool { return !slices.Contains(want, seg.categories[seg.category[row]]) })
+	return r.query.Sort, true
 }
 
-// score returns the function that places a row in the query's order.
+// inOrder offers the first rows of a segment in an order.
+func (r *ranking) inOrder(seg *segmentView, o *order, rows []uint32, sc *scratch) {
+	by, _ := r.order()
+	marked := sc.mark(rows, r.view.rows)
+	for _, row := range o.first(r.page.n, rows, marked) {
+		r.page.offer(hit{seg: seg, row: row, score: float64(seg.key(by, row))})
+	}
+	for _, row := range rows {
+		marked[row] = false
+	}
+}
+
+// score returns the function that ranks a row.
 func (r *ranking) score(n int, matches *roaring.Bitmap, rows []uint32, sc *scratch) func(uint32) hit {
 	seg := &r.view.segs[n]
-	switch {
-	case r.query.Sort == ByDate:
-		return func(row uint32) hit { return hit{seg: seg, row: row, score: float64(seg.updated[row])} }
-	case r.query.Sort == ByPopularity || len(r.terms) == 0:
-		return func(row uint32) hit { return hit{seg: seg, row: row} }
-	}
 	r.addWeights(n, matches, rows, sc)
 	return func(row uint32) hit {
 		score := float64(sc.scores[row])
@@ -236,31 +238,20 @@ func (r *ranking) addWeights(n int, matches *roaring.Bitmap, rows []uint32, sc *
 }
 
 func (r *ranking) ids() []market.AgentID {
-	hits := r.page.sorted()
-	hits = hits[min(r.query.Offset, len(hits)):]
+	hits := r.page.page()
 	ids := make([]market.AgentID, len(hits))
 	for i, h := range hits {
-		ids[i] = h.id()
+		ids[i] = market.AgentID(strings.Clone(string(h.id()))) // the columns have all IDs in one string
 	}
 	return ids
-}
-
-func (r *ranking) categories() []Choice {
-	list := make([]Choice, 0, len(r.counts))
-	for c, n := range r.counts {
-		list = append(list, Choice{string(c), n})
-	}
-	slices.SortFunc(list, func(a, b Choice) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
-	})
-	return list
 }
 
 // scratch is memory that searches use one after the other. Its arrays are by row; only
 // the rows that match are set back.
 type scratch struct {
 	rows   []uint32
-	counts []int
+	states []profileState
+	marked []bool // all false between uses
 	scores []float32
 	named  []uint16 // bit i: the name has term i
 	buffer [256]uint32
@@ -285,13 +276,27 @@ func (sc *scratch) list(set *roaring.Bitmap) []uint32 {
 	return sc.rows
 }
 
-func (sc *scratch) countsOf(n int) []int {
-	if cap(sc.counts) < n {
-		sc.counts = make([]int, 2*n)
+// profilesOf returns the states of n profiles that haven't been looked at.
+func (sc *scratch) profilesOf(n int) []profileState {
+	if cap(sc.states) < n {
+		sc.states = make([]profileState, 2*n)
 	}
-	sc.counts = sc.counts[:n]
-	clear(sc.counts)
-	return sc.counts
+	sc.states = sc.states[:n]
+	for i := range sc.states {
+		sc.states[i] = profileState{missed: unknown}
+	}
+	return sc.states
+}
+
+// mark sets rows; who uses it takes them back.
+func (sc *scratch) mark(rows []uint32, size int) []bool {
+	if len(sc.marked) < size {
+		sc.marked = make([]bool, size)
+	}
+	for _, row := range rows {
+		sc.marked[row] = true
+	}
+	return sc.marked
 }
 
 func (sc *scratch) reset(rows []uint32, size int) {
@@ -326,60 +331,4 @@ func (h hit) before(o hit) bool {
 		return a > b
 	}
 	return h.id() < o.id()
-}
-
-// top keeps the first n hits of those offered: a heap with the last of them on top.
-type top struct {
-	n    int
-	hits []hit
-}
-
-func newTop(n int) *top { return &top{n: n, hits: make([]hit, 0, min(n, 256))} }
-
-func (t *top) offer(h hit) {
-	if len(t.hits) < t.n {
-		t.hits = append(t.hits, h)
-		for i := len(t.hits) - 1; i > 0; {
-			parent := (i - 1) / 2
-			if !t.hits[parent].before(t.hits[i]) {
-				break
-			}
-			t.hits[parent], t.hits[i] = t.hits[i], t.hits[parent]
-			i = parent
-		}
-		return
-	}
-	if h.before(t.hits[0]) {
-		t.hits[0] = h
-		t.sink()
-	}
-}
-
-func (t *top) sink() {
-	for i := 0; ; {
-		last := i
-		for _, child := range [2]int{2*i + 1, 2*i + 2} {
-			if child < len(t.hits) && t.hits[last].before(t.hits[child]) {
-				last = child
-			}
-		}
-		if last == i {
-			return
-		}
-		t.hits[i], t.hits[last] = t.hits[last], t.hits[i]
-		i = last
-	}
-}
-
-func (t *top) sorted() []hit {
-	slices.SortFunc(t.hits, func(a, b hit) int {
-		switch {
-		case a.before(b):
-			return -1
-		case b.before(a):
-			return 1
-		}
-		return 0
-	})
-	return t.hits
 }

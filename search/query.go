@@ -28,8 +28,8 @@ const (
 	MaxText      = 256 // bytes
 	MaxWords     = 12  // without stop words
 	MaxLimit     = 100
-	MaxOffset    = 10_000
-	DefaultLimit = 20 // for Limit 0
+	MaxOffset    = 1_000_000 // more than there are: all results can be paged through
+	DefaultLimit = 20        // for Limit 0
 )
 
 // Query asks for a tenant's published agents. Without text they are browsed.
@@ -105,7 +105,9 @@ func (ix *Index) Search(ctx context.Context, q Query) (Results, error) {
 	var res Results
 	err = guard(func() error {
 		var err error
-		res, err = newSearcher(ctx, v, q.Tenant).search(q)
+		s := newSearcher(ctx, v, q.Tenant)
+		s.tree = ix.shelvesOf(q.Tenant)
+		res, err = s.search(q)
 		return err
 	})
 	if errors.Is(err, errBroken) {

@@ -395,7 +395,7 @@ func TestLimits(t *testing.T) {
 	for name, q := range map[string]Query{
 		"text":   {Text: strings.Repeat("a", 10_000)},
 		"words":  {Text: "a1b c2d e3f g4h i5j k6l m7n o8p q9r s10 t11 u12 v13"},
-		"offset": {Offset: 1_000_000},
+		"offset": {Offset: 1_000_001},
 		"before": {Offset: -1},
 		"limit":  {Limit: 1_000},
 		"sort":   {Sort: "name"},

@@ -171,6 +171,9 @@ func (s *searcher) addWord(t *term, word string, factor float32) error {
 	if err := s.addSource(t, s.fields.name, word, weightName*factor, true); err != nil {
 		return err
 	}
+	if err := s.addSource(t, s.fields.body, word, weightBody*factor, false); err != nil {
+		return err
+	}
 	return s.addSource(t, s.fields.text, word, weightText*factor, false)
 }
 

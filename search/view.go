@@ -2,7 +2,6 @@ package search
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
@@ -26,20 +25,6 @@ type segmentView struct {
 	live map[market.TenantID]*roaring.Bitmap // the tenant's rows that aren't deleted
 
 	deletions bool // some rows are deleted, and yet among what words and fields have
-}
-
-// columns hold the facts of a segment's documents by row (the document's number in the
-// segment). Segments never change, so neither do columns.
-type columns struct {
-	ids        []market.AgentID
-	category   []uint16 // index into categories
-	categories []market.Category
-	popularity []int64
-	updated    []int64
-	nameWords  []uint8
-	nameKey    []uint64
-	tailKey    []uint64
-	tenants    map[market.TenantID]*roaring.Bitmap // rows of each
 }
 
 // newView builds the view of a snapshot, with the columns of known segments where it has
@@ -69,57 +54,6 @@ func newView(snap *scorch.IndexSnapshot, known map[uint64]*columns) (v *view, al
 		v.rows = max(v.rows, len(c.ids))
 	}
 	return v, all, nil
-}
-
-// readColumns reads the stored facts of all documents of a segment: about 1 µs each.
-func readColumns(seg segment.Segment) (*columns, error) {
-	n := int(seg.Count())
-	c := &columns{
-		ids: make([]market.AgentID, n), category: make([]uint16, n), popularity: make([]int64, n),
-		updated: make([]int64, n), nameWords: make([]uint8, n), nameKey: make([]uint64, n), tailKey: make([]uint64, n),
-		tenants: map[market.TenantID]*roaring.Bitmap{},
-	}
-	numbers := map[market.Category]uint16{}
-	for row := range n {
-		var id string
-		var f facts
-		damage := errFacts
-		err := seg.VisitStoredFields(uint64(row), func(field string, _ byte, value []byte, _ []uint64) bool {
-			switch field {
-			case "_id":
-				id = string(value)
-			case storedField:
-				f, damage = decodeFacts(value) // value is Bleve's own again after this
-			}
-			return true
-		})
-		if err != nil {
-			return nil, fmt.Errorf("search: reading document %d: %w", row, err)
-		}
-		tenant, agent, ok := strings.Cut(id, "/")
-		if damage != nil || !ok {
-			return nil, fmt.Errorf("%w: document %q", errBroken, id)
-		}
-		c.set(row, market.TenantID(tenant), market.AgentID(agent), f, numbers)
-	}
-	return c, nil
-}
-
-func (c *columns) set(row int, tenant market.TenantID, id market.AgentID, f facts, numbers map[market.Category]uint16) {
-	n, ok := numbers[f.category]
-	if !ok {
-		n = uint16(len(c.categories))
-		numbers[f.category] = n
-		c.categories = append(c.categories, f.category)
-	}
-	rows := c.tenants[tenant]
-	if rows == nil {
-		rows = roaring.New()
-		c.tenants[tenant] = rows
-	}
-	rows.Add(uint32(row))
-	c.ids[row], c.category[row], c.popularity[row], c.updated[row] = id, n, f.popularity, f.updated
-	c.nameWords[row], c.nameKey[row], c.tailKey[row] = f.nameWords, f.nameKey, f.tailKey
 }
 
 var none = roaring.New()
