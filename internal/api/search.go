@@ -14,7 +14,7 @@ import (
 type SearchResults struct {
 	Items      []Agent         `json:"items" nullable:"false" doc:"The best matches first."`
 	Total      int             `json:"total" doc:"How many were found on all pages." example:"42"`
-	Next       *string         `json:"next" doc:"The cursor of the next page; null on the last one, and after the first 10,000." example:"cxQ"`
+	Next       *string         `json:"next" doc:"The cursor of the next page; null on the last one." example:"cxQ"`
 	Corrected  bool            `json:"corrected" doc:"Whether a word was taken for another, because hardly anything has it as written." example:"true"`
 	Understood string          `json:"understood,omitempty" doc:"The query as it was searched for, when corrected." example:"playwright mcp"`
 	Nearby     []string        `json:"nearby,omitempty" nullable:"false" doc:"Queries like this one that do find something, when it finds nothing." example:"playwright"`

@@ -94,7 +94,7 @@ func TestOffsetCursor(t *testing.T) {
 	if n, err := parseOffset(""); n != 0 || err != nil {
 		t.Errorf("no cursor is %d, %v", n, err)
 	}
-	for _, n := range []int{0, 10_000, 1 << 40} {
+	for _, n := range []int{0, search.MaxOffset, 1 << 40} {
 		if _, err := parseOffset(offsetCursor(n)); err == nil {
 			t.Errorf("%d was taken", n)
 		}
@@ -120,7 +120,7 @@ func TestSearchOfDeepPages(t *testing.T) {
 	if len(got.Items) != 0 || got.Next != nil {
 		t.Errorf("beyond the end: %+v", got)
 	}
-	r := s.send("GET", "/api/v1/search?cursor="+offsetCursor(10_000), "")
+	r := s.send("GET", "/api/v1/search?cursor="+offsetCursor(search.MaxOffset), "")
 	if p := s.problem(r); r.StatusCode != http.StatusBadRequest || p.Errors[0].Field != "cursor" {
 		t.Errorf("beyond the bound: %s %s", r.Status, r.body)
 	}
