@@ -35,13 +35,20 @@ func (s *Server) routes() http.Handler {
 		"GET /assets/{name...}":                   s.asset,
 		"GET /tiles/{file}":                       s.tile,
 		"GET /favicon.ico":                        s.favicon,
-		"GET /robots.txt":                         s.robots,
+		"GET /robots.txt":                         s.kept(s.robots),
+		"GET /llms.txt":                           s.kept(s.llms),
+		"GET /sitemap.xml":                        s.kept(s.sitemapIndex),
+		"GET /sitemaps/{file}":                    s.kept(s.sitemap),
 		"GET /":                                   s.lost,
 	} {
 		if s.Closed != nil && !forEverybody[pattern] {
 			h = s.closed
 		}
 		mux.Handle(pattern, s.serve(h))
+	}
+	for _, listing := range []string{"/search", "/categories/{slug}", "/tags/{slug}", "/sellers/{slug}"} {
+		mux.Handle("GET "+listing+"/feed.atom", s.serve(s.feed))
+		mux.Handle("GET "+listing+"/feed.json", s.serve(s.feed))
 	}
 	if s.Outbox != nil {
 		mux.Handle("GET /dev/mail", s.serve(s.outbox))
@@ -55,7 +62,8 @@ func (s *Server) routes() http.Handler {
 var forEverybody = map[string]bool{
 	"GET /{$}": true, "GET /search": true, "GET /agents/{slug}": true, "GET /terms": true, "GET /agents/{slug}/reviews": true,
 	"GET /sellers/{slug}": true, "GET /pages/{slug}": true, "GET /assets/{name...}": true,
-	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /": true,
+	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /llms.txt": true, "GET /sitemap.xml": true,
+	"GET /sitemaps/{file}": true, "GET /": true,
 }
 
 // closed says why something can't be done at this server.
