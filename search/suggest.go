@@ -119,10 +119,16 @@ type best struct {
 	list []ranked
 }
 
-// least is the score that an agent has to exceed.
+// compare orders by score, popularity and ID.
+func (r ranked) compare(o ranked) int {
+	return cmp.Or(cmp.Compare(o.score, r.score), cmp.Compare(o.seg.popularity[o.row], r.seg.popularity[r.row]),
+		cmp.Compare(r.seg.ids[r.row], o.seg.ids[o.row]))
+}
+
+// least is the score that an agent must have; those with just that are to be compared.
 func (b *best) least() int64 {
 	if len(b.list) < b.n {
-		return -1
+		return 0
 	}
 	return b.list[len(b.list)-1].score
 }
@@ -137,9 +143,7 @@ func (b *best) add(r ranked) {
 			break
 		}
 	}
-	at, _ := slices.BinarySearchFunc(b.list, r, func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.seg.ids[a.row], b.seg.ids[b.row]))
-	})
+	at, _ := slices.BinarySearchFunc(b.list, r, ranked.compare)
 	if b.list = slices.Insert(b.list, at, r); len(b.list) > b.n {
 		b.list = b.list[:b.n]
 	}
@@ -189,7 +193,7 @@ func (s *suggester) starting(seg *segmentView, b *best) {
 		return
 	}
 	for _, row := range seg.ordered(ByPopularity).rows {
-		if b.least() >= headStart*(seg.popularity[row]+1) {
+		if b.least() >= headStart*(seg.popularity[row]+1) { // equals come later, in this order too
 			break
 		}
 		if at := w.word(row, s.key); at >= 0 {
@@ -214,7 +218,7 @@ func (s *suggester) withAll(seg *segmentView, words []string, b *best) {
 		}
 	}
 	for _, p := range w.places[from:to] {
-		if seg.popularity[p.name]+1 > b.least() && !slices.ContainsFunc(words, func(word string) bool { return w.word(p.name, word) < 0 }) {
+		if seg.popularity[p.name]+1 >= b.least() && !slices.ContainsFunc(words, func(word string) bool { return w.word(p.name, word) < 0 }) {
 			s.offer(seg, p.name, 1, b)
 		}
 	}
@@ -229,7 +233,7 @@ func (s *suggester) offer(seg *segmentView, row uint32, at int, b *best) {
 			score += 1 << 60
 		}
 	}
-	if score <= b.least() {
+	if score < b.least() {
 		return
 	}
 	if live := seg.live[s.tenant]; live != nil && live.Contains(row) {
