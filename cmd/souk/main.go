@@ -129,10 +129,11 @@ func (f settingsFlags) load(defaults map[string]string) (Config, []Setting, erro
 // logger writes to standard error.
 func (c Config) logger() *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: errorText}
+	out := &logLines{to: os.Stderr}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+		return slog.New(logHandler{slog.NewJSONHandler(out, opts), out})
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+	return slog.New(logHandler{slog.NewTextHandler(out, opts), out})
 }
 
 // errorText logs an error by its text. Pebble's errors would come with their stack traces.
