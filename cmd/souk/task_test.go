@@ -21,20 +21,21 @@ import (
 	"time"
 
 	"github.com/souk-market/souk/internal/blob"
+	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/control"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/order"
 	"github.com/souk-market/souk/store"
 )
 
-// stock makes a data directory with the demo's listings, and what fn adds.
+// stock makes a data directory with the sample listings, and what fn adds.
 func stock(t *testing.T, data string, fn func(h *house, tx *store.Tx) error) {
 	t.Helper()
 	h, err := openHouse(Config{Data: data, Currency: "USD", LogLevel: slog.LevelError})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = h.stockDemo(t.Context())
+	_, err = h.catalog.Import(t.Context(), bytes.NewReader(sampleListings), catalog.ImportOptions{Price: catalog.DefaultPriceRule})
 	if err == nil && fn != nil {
 		_, err = h.db.Update(t.Context(), market.MainTenant, store.Op{}, func(tx *store.Tx) error { return fn(h, tx) })
 	}
