@@ -233,6 +233,19 @@ func TestCompact(t *testing.T) {
 	}
 }
 
+func TestReindex(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	stock(t, data, nil)
+	for _, where := range []string{"closed", "running"} {
+		if where == "running" {
+			defer open(t, data).Stop()
+		}
+		if out := mustSouk(t, "reindex", "--data", data); !strings.HasPrefix(out, "Built the search index anew in ") {
+			t.Errorf("%s: %s", where, out)
+		}
+	}
+}
+
 func TestDeadJobs(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	stock(t, data, func(_ *house, tx *store.Tx) error {
