@@ -70,13 +70,20 @@ func put(t testing.TB, db *store.DB, agents ...market.Agent) store.LSN {
 
 func putFor(t testing.TB, db *store.DB, tenant market.TenantID, agents ...market.Agent) (last store.LSN) {
 	t.Helper()
-	for batch := range slices.Chunk(agents, 50) {
+	size := 50
+	if slices.ContainsFunc(agents, func(a market.Agent) bool { return a.Rating != market.Rating{} }) {
+		size = 12 // for the reviews
+	}
+	for batch := range slices.Chunk(agents, size) {
 		res, err := db.Update(context.Background(), tenant, store.Op{Class: store.UserData}, func(tx *store.Tx) error {
 			if err := store.Blobs.Put(tx, &file); err != nil {
 				return err
 			}
 			for i := range batch {
 				if err := store.Agents.Put(tx, &batch[i]); err != nil {
+					return err
+				}
+				if err := putReviews(tx, &batch[i]); err != nil {
 					return err
 				}
 			}
@@ -88,6 +95,28 @@ func putFor(t testing.TB, db *store.DB, tenant market.TenantID, agents ...market
 		last = res.LSN
 	}
 	return last
+}
+
+// putReviews writes the reviews that an agent's rating is the sum of, in the place of those
+// that are there.
+func putReviews(tx *store.Tx, a *market.Agent) error {
+	for row, err := range store.ReviewsOfAgent.Scan(tx, a.ID, "") {
+		if err != nil {
+			return err
+		}
+		if err := store.Reviews.Delete(tx, row.Record.ID); err != nil {
+			return err
+		}
+	}
+	for i, n := range a.Rating.Stars {
+		for range n {
+			r := market.Review{ID: market.NewReviewID(tx.Now()), Agent: a.ID, Stars: i + 1, State: market.ReviewPublished}
+			if err := store.Reviews.Insert(tx, &r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // putSeller makes commits that no index cares for.

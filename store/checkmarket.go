@@ -19,14 +19,17 @@ import (
 //     licence exists exactly when the line gives one; a key's hash is the hash of the key;
 //   - a session belongs to an account, and so does a seller that names one (that no two
 //     accounts share an address is the check of a unique index);
-//   - every file that a line or (but for those made on demand) a release names is a blob
-//     of the tenant, and every blob is there.
+//   - every file that a line, a picture or (but for those made on demand) a release names is
+//     a blob of the tenant, and every blob is there;
+//   - an agent's rating is the sum of its reviews that count; texts, releases, reviews and
+//     slugs from before are of agents, and no slug from before is an agent's now.
 //
 // Records that can't be decoded are left out: the check of their table names them.
 func (c *checker) checkMarket(tx *ReadTx) {
 	for _, part := range []func(*checker, *ReadTx){
 		(*checker).checkLedger, (*checker).checkCheckouts, (*checker).checkOrders, (*checker).checkPayments,
-		(*checker).checkEntitlements, (*checker).checkLicenses, (*checker).checkAccounts, (*checker).checkFiles, (*checker).checkQueue,
+		(*checker).checkEntitlements, (*checker).checkLicenses, (*checker).checkAccounts, (*checker).checkFiles, (*checker).checkCatalogue,
+		(*checker).checkQueue,
 	} {
 		if c.ctx.Err() == nil {
 			part(c, tx)
@@ -312,11 +315,6 @@ func (c *checker) checkAccount(tx *ReadTx, of string, id market.AccountID) {
 }
 
 func (c *checker) checkFiles(tx *ReadTx) {
-	for a := range recordsOf(c, tx, Agents) {
-		if !a.Release.File.OnDemand {
-			c.checkFile(tx, "agent "+a.Slug, a.Release.File)
-		}
-	}
 	if c.opts.Blob == nil {
 		return
 	}

@@ -6,6 +6,76 @@ import (
 	"github.com/souk-market/souk/internal/market"
 )
 
+// Card is an agent in a list.
+type Card struct {
+	Slug     string
+	Seed     string // what its tile is drawn from: the agent's ID
+	Name     string
+	Summary  string // the promise, one line
+	Seller   string
+	Category string // the category's slug; "" leaves it out
+	Price    market.Money
+	Per      string // what the price is for when not for good: "a month"
+
+	Version     string
+	Updated     When
+	Downloads   int64    // as its source counts them; 0 leaves them out
+	Rating      float64  // mean, 1 to 5
+	Ratings     int      // how many; 0 leaves the rating out
+	Permissions []string // what it may touch: "network", "files", "shell", "browser", "secrets"
+}
+
+// Home is the front page: HomePage(site, Home{...}).
+type Home struct {
+	Meta    Meta
+	Total   int // published agents
+	Popular []Card
+	New     []Card
+	Picks   []Card
+	Tries   []string // queries offered under the search field
+	Trust   []Trust
+}
+
+// Trust is one statement of the row that says why to buy here.
+type Trust struct {
+	Title string
+	Text  string
+}
+
+// Search is the listing: SearchPage(site, Search{...}). A category's page is a Search
+// with a category filter and no text.
+type Search struct {
+	Meta  Meta
+	Query Query
+	Total int // matches, on all pages
+	Pages int
+	Cards []Card
+
+	// Corrected is what was searched for, when nothing matched what was typed exactly:
+	// typed "playwrigth mcp", corrected "playwright mcp". "" when nothing was corrected.
+	Corrected string
+
+	// Nearby are queries that do match, offered when this one doesn't.
+	Nearby []string
+
+	Facets []Facet
+	Sorts  []Choice // Value is Query.Sort's; none leaves the row out
+}
+
+// Facet is a way to narrow a search. Its choices have counts under all other filters.
+type Facet struct {
+	Title   string // "Category"
+	Param   string // "category": the filter's name in the address
+	Choices []Choice
+}
+
+// Choice is one value of a facet or one order. Active ones are found by the query.
+type Choice struct {
+	Value string
+	Label string
+	Count int
+}
+
 // Snippet is something to copy: a command or a piece of configuration.
 type Snippet struct {
 	Title string // "With pip"

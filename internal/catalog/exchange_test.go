@@ -162,7 +162,7 @@ func TestImportOfAFolderTakesEverything(t *testing.T) {
 	for _, r := range d.Releases {
 		versions += r.Version + " " + string(r.State) + ";"
 	}
-	if want := "2.0.0-rc.1 live;1.2.0 live;1.0.0 superseded;"; versions != want {
+	if want := "2.0.0-rc.1 live;1.2.0 live;1.1.0 yanked;1.0.0 superseded;"; versions != want {
 		t.Errorf("releases %s want %s", versions, want)
 	}
 	if len(d.Path) != 2 || d.Path[0].Title != "Build" || !slices.Equal(d.Tags, []market.Tag{"csv", "postgres"}) {

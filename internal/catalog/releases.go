@@ -30,22 +30,26 @@ func history(tx store.Reader, id market.AgentID) ([]market.AgentRelease, error) 
 	return list, nil
 }
 
-// sold is the version that is sold: of those that are live the newest stable one, by SemVer,
-// or where there is no stable one the newest of all.
-func sold(list []market.AgentRelease) (market.AgentRelease, bool) {
-	best := -1
-	for i, r := range list {
-		if r.State != market.ReleaseLive {
+// sold is the version that is sold: the newest stable one that is live, by SemVer; where all
+// of them were withdrawn the newest stable one that isn't; and where there is no stable one
+// the newest of all in the same way.
+func sold(list []market.AgentRelease) (best market.AgentRelease, ok bool) {
+	for _, r := range list {
+		if r.State != market.ReleaseLive && r.State != market.ReleaseSuperseded {
 			continue
 		}
-		if best < 0 || better(&r, &list[best]) {
-			best = i
+		if !ok || sellsBefore(&r, &best) {
+			best, ok = r, true
 		}
 	}
-	if best < 0 {
-		return market.AgentRelease{}, false
+	return best, ok
+}
+
+func sellsBefore(a, b *market.AgentRelease) bool {
+	if (a.Channel == "") == (b.Channel == "") && a.State != b.State {
+		return a.State == market.ReleaseLive
 	}
-	return list[best], true
+	return better(a, b)
 }
 
 func better(a, b *market.AgentRelease) bool {
