@@ -33,7 +33,15 @@ type columns struct {
 	tags       postings[market.Tag]
 	tenants    map[market.TenantID]*roaring.Bitmap // rows of each
 
-	orders orders
+	orders       orders
+	nameStarts   lazyStarts
+	sellerStarts lazyStarts
+}
+
+// lazyStarts are made when they are first needed.
+type lazyStarts struct {
+	once sync.Once
+	of   *wordStarts
 }
 
 // numbered is a profile whose texts are indexes into the segment's lists.

@@ -351,6 +351,38 @@ func TestRebuildWhileServing(t *testing.T) {
 	ix.same()
 }
 
+// Reindex returns when another generation has taken the place of the one before.
+func TestReindex(t *testing.T) {
+	db := storetest.Open(t)
+	agents := readAgents(t, "testdata/agents.tsv")
+	ix := start(t, Options{Dir: t.TempDir(), DB: db})
+	ix.wait(put(t, db, agents...))
+	for range 3 {
+		before, err := generationsIn(ix.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, total := 0, 0
+		if err := ix.Reindex(context.Background(), func(read, of int) { last, total = read, of }); err != nil {
+			t.Fatal(err)
+		}
+		after, err := generationsIn(ix.dir)
+		if err != nil || len(after) != 1 || after[0] != before[0]+1 {
+			t.Errorf("generations %v after %v: %v", after, before, err)
+		}
+		if last != len(agents) || total != len(agents) {
+			t.Errorf("showed %d of %d, want %d", last, total, len(agents))
+		}
+		ix.same()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := ix.Reindex(ctx, func(int, int) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want %v", err, context.Canceled)
+	}
+	ix.same()
+}
+
 // A build that a crash interrupted is started over; the index before goes on meanwhile.
 func TestUnfinishedRebuild(t *testing.T) {
 	db := storetest.Open(t)

@@ -303,13 +303,19 @@ func (ix *Index) settle(ctx context.Context) error {
 // one before, if there is one.
 func (ix *Index) rebuild(ctx context.Context) error {
 	ix.setRebuilding(true)
-	defer ix.setRebuilding(false)
+	err := ix.buildAnew(ctx)
+	ix.setRebuilding(false)
+	ix.note(func(b *build) { b.attempts, b.err = b.attempts+1, err })
+	return err
+}
+
+func (ix *Index) buildAnew(ctx context.Context) error {
 	began := time.Now()
 	g, err := newGeneration(ix.dir, ix.next, ix.tenants, ix.log)
 	if err != nil {
 		return err
 	}
-	err = ix.build(ctx, g)
+	err = ix.fill(ctx, g)
 	if err == nil {
 		old := ix.gen
 		if err = ix.adopt(g); err == nil {
@@ -322,9 +328,12 @@ func (ix *Index) rebuild(ctx context.Context) error {
 	return errors.Join(err, guard(g.close))
 }
 
-// build fills a generation, merges it into one segment, and completes it with the cursor
+// fill fills a generation, merges it into one segment, and completes it with the cursor
 // from which the records are to be followed.
-func (ix *Index) build(ctx context.Context, g *generation) error {
+func (ix *Index) fill(ctx context.Context, g *generation) error {
+	if err := ix.beginBuild(ctx); err != nil {
+		return err
+	}
 	lsn := ix.db.DurableLSN()
 	chain, err := ix.db.ChainAt(lsn)
 	if err != nil {
@@ -392,6 +401,7 @@ func (ix *Index) buildTenant(ctx context.Context, g *generation, tenant market.T
 		if err := g.batch(b); err != nil {
 			return err
 		}
+		ix.note(func(at *build) { at.read += len(b.IndexOps) })
 	}
 	return nil
 }

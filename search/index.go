@@ -45,6 +45,8 @@ type Index struct {
 	lsn        store.LSN    // that the view has followed
 	rebuilding bool
 	shelves    map[market.TenantID]*shelfTree
+	build      build
+	built      chan struct{} // closed and renewed when build changes
 	changed    chan struct{} // closed and renewed when lsn moves
 }
 
@@ -63,7 +65,7 @@ func Open(o Options) (*Index, error) {
 	}
 	ix := &Index{
 		dir: o.Dir, db: o.DB, tenants: o.Tenants, log: o.Logger,
-		again: make(chan struct{}, 1), damaged: make(chan error, 1), wanted: make(chan struct{}, 1), changed: make(chan struct{}),
+		again: make(chan struct{}, 1), damaged: make(chan error, 1), wanted: make(chan struct{}, 1), changed: make(chan struct{}), built: make(chan struct{}),
 	}
 	if err := ix.readShelves(context.Background(), o.Tenants); err != nil {
 		return nil, err

@@ -104,6 +104,7 @@ func (s *searcher) search(q Query) (Results, error) {
 		r.segment(i)
 	}
 	res.Total = r.tally.total
+	res.Highlights = highlightsOf(terms)
 	res.IDs = r.ids()
 	if q.Facets {
 		res.Facets = r.tally.counted()

@@ -1,16 +1,195 @@
 package search
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/souk-market/souk/internal/market"
 )
 
-// MaxRelated bounds the related agents that can be asked for.
-const MaxRelated = 24
+const (
+	MaxRelated = 24 // agents that can be asked for
+
+	rareWords   = 6   // words of an agent, the rarest, by which others are found
+	rareShare   = 20  // a rare word is in one of so many agents at most
+	rareAtLeast = 50  // or in so many
+	relatedTag  = 2.0 // what a shared tag counts for, in units of its rarity; a word is 1
+	relatedHere = 1.0 // what the category counts for, and
+	relatedSell = 1.0 // the seller
+)
 
 // Related returns up to n published agents that have most in common with an agent: tags,
-// category, seller, and words that few agents have. Errors are Search's.
-func (ix *Index) Related(ctx context.Context, tenant market.TenantID, a *market.Agent, n int) ([]market.AgentID, error) {
-	return nil, ctx.Err()
+// category, seller, and words that few agents have; where these are too few, the most
+// popular of its category. Errors are Search's.
+func (ix *Index) Related(ctx context.Context, tenant market.TenantID, a *market.Agent, n int) (ids []market.AgentID, err error) {
+	v, release, err := ix.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	err = guard(func() error {
+		r := relation{searcher: newSearcher(ctx, v, tenant), agent: a, best: newTop(0, min(max(n, 0), MaxRelated))}
+		if r.docs > 0 && n > 0 {
+			ids, err = r.find()
+		}
+		return err
+	})
+	if errors.Is(err, errBroken) {
+		ix.report(err)
+		return nil, market.Errorf(market.Unavailable, "The search index is being repaired and will be back in a moment.").Because(err)
+	}
+	return ids, err
+}
+
+// relation finds what has most in common with an agent.
+type relation struct {
+	*searcher
+	agent *market.Agent
+	best  *top
+}
+
+// shared is what some agents have in common with the agent.
+type shared struct {
+	rows   rowSet
+	weight float32
+}
+
+func (r *relation) find() ([]market.AgentID, error) {
+	words, err := r.rare()
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.view.segs {
+		if err := r.ctx.Err(); err != nil {
+			return nil, err
+		}
+		r.segment(i, words)
+	}
+	hits := r.best.page()
+	for i := range r.view.segs {
+		if len(hits) < r.best.n {
+			hits = r.fill(&r.view.segs[i], hits)
+		}
+	}
+	ids := make([]market.AgentID, len(hits))
+	for i, h := range hits {
+		ids[i] = market.AgentID(strings.Clone(string(h.id())))
+	}
+	return ids, nil
+}
+
+// rare looks up the agent's words and keeps the rarest that others have too.
+func (r *relation) rare() ([]shared, error) {
+	type rareWord struct {
+		rows rowSet
+		n    int
+	}
+	var list []rareWord
+	for _, word := range wordsOf(&listing{Agent: *r.agent}).text.words {
+		rows, err := r.rowsOf(r.fields.text, word)
+		if err != nil {
+			return nil, err
+		}
+		if n := rows.count(); n > 1 && n <= max(rareAtLeast, int(r.docs)/rareShare) {
+			list = append(list, rareWord{rows, n})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b rareWord) int { return cmp.Compare(a.n, b.n) })
+	var words []shared
+	for _, w := range list[:min(len(list), rareWords)] {
+		words = append(words, shared{w.rows, float32(math.Log(r.docs / float64(w.n)))})
+	}
+	return words, nil
+}
+
+var relatedPool = sync.Pool{New: func() any { return new(sums) }}
+
+// sums add up by row. by is all zero between uses.
+type sums struct {
+	by   []float32
+	rows []uint32 // that have a sum
+}
+
+func (s *sums) add(row uint32, weight float32) {
+	if s.by[row] == 0 {
+		s.rows = append(s.rows, row)
+	}
+	s.by[row] += weight
+}
+
+func (r *relation) segment(n int, words []shared) {
+	seg := &r.view.segs[n]
+	s := relatedPool.Get().(*sums)
+	defer relatedPool.Put(s)
+	if len(s.by) < len(seg.ids) {
+		s.by = make([]float32, len(seg.ids))
+	}
+	s.rows = s.rows[:0]
+	for _, w := range words {
+		for it := w.rows[n].Iterator(); it.HasNext(); {
+			s.add(it.Next(), w.weight)
+		}
+	}
+	for _, t := range r.agent.Tags {
+		if i, ok := slices.BinarySearch(seg.tags.values, t); ok {
+			rows := seg.tags.of(i)
+			weight := relatedTag * float32(math.Log(1+r.docs/float64(len(rows))))
+			for _, row := range rows {
+				s.add(row, weight)
+			}
+		}
+	}
+	r.offer(seg, s)
+}
+
+// offer offers the agents that have a sum, and sets the sums back.
+func (r *relation) offer(seg *segmentView, s *sums) {
+	seller := r.sellersRows(seg)
+	for _, row := range s.rows {
+		score := s.by[row]
+		s.by[row] = 0
+		if !r.other(seg, row) {
+			continue
+		}
+		if seg.profiles[seg.profile[row]].profile.category == string(r.agent.Category) {
+			score += relatedHere
+		}
+		if _, same := slices.BinarySearch(seller, row); same {
+			score += relatedSell
+		}
+		r.best.offer(hit{seg: seg, row: row, score: float64(score)})
+	}
+}
+
+// sellersRows are the rows of the agent's seller, in order.
+func (r *relation) sellersRows(seg *segmentView) []uint32 {
+	i, ok := slices.BinarySearchFunc(seg.sellers.values, r.agent.Seller, func(s sellerFacts, id market.SellerID) int { return cmp.Compare(s.id, id) })
+	if !ok {
+		return nil
+	}
+	return seg.sellers.of(i)
+}
+
+func (r *relation) other(seg *segmentView, row uint32) bool {
+	live := seg.live[r.tenant]
+	return live != nil && live.Contains(row) && seg.ids[row] != r.agent.ID
+}
+
+// fill adds the most popular of a segment's agents in the agent's category.
+func (r *relation) fill(seg *segmentView, hits []hit) []hit {
+	for _, row := range seg.ordered(ByPopularity).rows {
+		if len(hits) == r.best.n {
+			break
+		}
+		taken := slices.ContainsFunc(hits, func(h hit) bool { return h.seg == seg && h.row == row })
+		if !taken && seg.profiles[seg.profile[row]].profile.category == string(r.agent.Category) && r.other(seg, row) {
+			hits = append(hits, hit{seg: seg, row: row})
+		}
+	}
+	return hits
 }

@@ -18,6 +18,10 @@ var files embed.FS
 // declared by the first.
 var sheets = []string{"tokens.css", "base.css", "parts.css", "pages.css", "goods.css"}
 
+// scripts are modules that import nothing by name, so that each can be kept for ever under
+// a name of its own; theme.js runs before the first paint, and is none.
+var scripts = []string{"theme.js", "app.js", "suggest.js", "listing.js"}
+
 // asset is a file as served: its name carries a hash of its content, so it never changes.
 type asset struct {
 	data        []byte
@@ -32,8 +36,9 @@ var assets = sync.OnceValue(func() map[string]asset {
 	set := map[string]asset{}
 	addAsset(set, "icons.svg", embedded("icons.svg"))
 	addAsset(set, "favicon.svg", tile.SVG(markSeed, tile.Mark))
-	addAsset(set, "theme.js", embedded("theme.js"))
-	addAsset(set, "app.js", embedded("app.js"))
+	for _, name := range scripts {
+		addAsset(set, name, embedded(name))
+	}
 	var css strings.Builder
 	for _, name := range sheets {
 		css.WriteString(squeeze(string(embedded(name))))

@@ -137,7 +137,7 @@ func TestInBrowser(t *testing.T) {
 	t.Run("without scripts", func(t *testing.T) {
 		var shown bool
 		run(t, ctx, emulation.SetScriptExecutionDisabled(true), open("search", 360, 740),
-			chromedp.Click(`button[popovertarget=filters]`, chromedp.ByQuery), chromedp.WaitVisible(`#filters li a`, chromedp.ByQuery),
+			chromedp.Click(`.toolbar button[popovertarget=filters]`, chromedp.ByQuery), chromedp.WaitVisible(`#filters li a`, chromedp.ByQuery),
 			emulation.SetScriptExecutionDisabled(false), chromedp.Evaluate(`document.querySelector("#filters").matches(":popover-open")`, &shown))
 		if !shown {
 			t.Error("the filters don't open without scripts")

@@ -35,6 +35,7 @@ func testCards(n int) []Card {
 		cards[i] = Card{
 			Slug: "chroma-" + decimal(i), Seed: "agt_chroma" + decimal(i), Name: "@langchain/chroma-" + decimal(i), Summary: "Connects Chroma and LangChain.",
 			Seller: "Imported", Category: "rag-search", Price: dollars(int64(i%2) * 9), Version: "1.1.0", Downloads: 104_140,
+			Rating: 4.6, Ratings: i, Verified: i%3 == 0, Permissions: []string{"network", "files"}, NameMarks: []Span{{11, 17}}, SummaryMarks: []Span{{9, 15}},
 		}
 	}
 	return cards
@@ -150,9 +151,35 @@ func testReceipt(state State) Receipt {
 func testSearch() Search {
 	return Search{
 		Meta: Meta{Title: "chroma"}, Query: Query{Text: "chroma", Filters: []Filter{{"category", "rag-search"}}, Page: 3}, Total: 1204, Pages: 51, Cards: testCards(24),
-		Facets: []Facet{{"Category", "category", []Choice{{"rag-search", "Search and retrieval", 1204}, {"mcp-server", "MCP servers", 77}}}},
-		Sorts:  []Choice{{"", "Best match", 0}, {"popular", "Popular", 0}},
+		Facets: []Facet{
+			{Title: "Category", Param: "category", Choices: []Choice{
+				{Value: "rag-search", Label: "Search and retrieval", Count: 1204}, {Value: "graphs", Label: "Graphs", Count: 7, Below: true}, {Value: "mcp-server", Label: "MCP servers", Count: 77},
+			}},
+			{Title: "Runs on", Param: "runtime", Choices: testRuntimes()},
+			{Title: "Rating", Param: "rating", One: true, Choices: []Choice{{Value: "4", Label: "4 stars and up", Count: 12}}},
+		},
+		Sorts: []Choice{{Label: "Best match"}, {Value: "popular", Label: "Popular"}},
 	}
+}
+
+func testRuntimes() []Choice {
+	var cc []Choice
+	for i := range 14 {
+		cc = append(cc, Choice{Value: "r" + decimal(i), Label: "Runtime " + decimal(i), Count: 20 - i})
+	}
+	return cc
+}
+
+func testShelf() Search {
+	s := testSearch()
+	s.Query = Query{Base: CategoryPath("rag-search"), Filters: []Filter{{"price", "free"}, {"rating", "4"}}}
+	s.Shelf, s.Over = CategoryOf("rag-search"), Category{Slug: "work", Title: "Work"}
+	s.Below = []Category{{Slug: "graphs", Title: "Graphs", Count: 7}}
+	return s
+}
+
+func testStory() Story {
+	return Story{Seller: Seller{Name: "Chroma Labs", Seed: "sel_chroma", Href: "/sellers/chroma-labs", Verified: true}, Text: "We make small tools.", Cards: testCards(3)}
 }
 
 // pages is one of every page, and of every state that looks different.
@@ -166,12 +193,15 @@ func pages() map[string]templ.Component {
 	mail := Mail{Meta: Meta{Title: "Your receipt"}, Href: "/dev/mail/1", From: "Souk <souk@localhost>", To: "ada@example.com", Subject: "Your receipt", Time: noon, Text: "Thank you.", HTML: "/dev/mail/1/html"}
 	return map[string]templ.Component{
 		"home": HomePage(site, Home{
-			Meta: Meta{Description: "Buy agents.", Canonical: "/"}, Total: 30_000, Popular: testCards(8), New: testCards(8), Picks: testCards(1),
-			Tries: []string{"langchain chroma"}, Trust: []Trust{{"Signed files", "Every download shows its SHA-256."}},
+			Meta: Meta{Description: "Buy agents.", Canonical: "/"}, Total: 30_000, Popular: testCards(8), New: testCards(8), Picks: testCards(1), Shelves: site.Categories, Story: testStory(),
+			Tries: []string{"langchain chroma"}, Trust: []Trust{{Title: "Signed files", Text: "Every download shows its SHA-256."}},
 		}),
 		"home, empty":         HomePage(Site{Name: "Souk"}, Home{}),
 		"search":              SearchPage(site, testSearch()),
 		"search, corrected":   SearchPage(site, Search{Query: Query{Text: "playwrigth"}, Corrected: "playwright", Total: 1, Pages: 1, Cards: testCards(1)}),
+		"search, meant":       SearchPage(site, Search{Query: Query{Text: "lang chain"}, DidYouMean: "langchain", Total: 1, Pages: 1, Cards: testCards(1)}),
+		"category":            SearchPage(site, testShelf()),
+		"tag":                 SearchPage(site, Search{Query: Query{Base: TagPath("vector-store")}, Tag: "vector-store", Total: 2, Pages: 1, Cards: testCards(2)}),
 		"search, empty":       SearchPage(site, emptySearch),
 		"agent":               AgentPage(site, testAgent()),
 		"agent, two offers":   AgentPage(site, declaredAgent()),

@@ -2,7 +2,6 @@ package views
 
 import (
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/souk-market/souk/views/tile"
@@ -67,74 +66,6 @@ type Link struct {
 
 // AgentPath is the address of an agent's page.
 func AgentPath(slug string) string { return "/agents/" + url.PathEscape(slug) }
-
-// CategoryPath is the address of a category: the search, filtered.
-func CategoryPath(slug string) string { return Query{}.With("category", slug).Path() }
-
-// Query is the state of the search page that its address holds.
-type Query struct {
-	Text    string
-	Filters []Filter // at most one of each Param, in the order of the address
-	Sort    string   // "" is by relevance
-	Page    int      // from 1; 0 and 1 are both the first
-}
-
-// Filter narrows a search: Param is the name in the address ("category"), Value its value.
-type Filter struct {
-	Param string
-	Value string
-}
-
-// Filter returns the value of param in q, "" when it isn't filtered by.
-func (q Query) Filter(param string) string {
-	for _, f := range q.Filters {
-		if f.Param == param {
-			return f.Value
-		}
-	}
-	return ""
-}
-
-// With returns q with param set to value, or without it when value is "", on its first page.
-func (q Query) With(param, value string) Query {
-	filters := make([]Filter, 0, len(q.Filters)+1)
-	for _, f := range q.Filters {
-		if f.Param != param {
-			filters = append(filters, f)
-		}
-	}
-	if value != "" {
-		filters = append(filters, Filter{param, value})
-	}
-	q.Filters, q.Page = filters, 0
-	return q
-}
-
-// Path is the address of q: /search?q=&category=&sort=&page=, with nothing said that goes without saying.
-func (q Query) Path() string {
-	var b strings.Builder
-	add := func(param, value string) {
-		if value == "" {
-			return
-		}
-		if b.Len() > 0 {
-			b.WriteByte('&')
-		}
-		b.WriteString(param + "=" + url.QueryEscape(value))
-	}
-	add("q", q.Text)
-	for _, f := range q.Filters {
-		add(f.Param, f.Value)
-	}
-	add("sort", q.Sort)
-	if q.Page > 1 {
-		add("page", strconv.Itoa(q.Page))
-	}
-	if b.Len() == 0 {
-		return "/search"
-	}
-	return "/search?" + b.String()
-}
 
 // TilePath is the address of the pattern drawn from seed (an agent's, seller's or
 // category's ID). It changes when the generator does, so it may be cached for ever.

@@ -40,7 +40,7 @@ func searchLabel(large bool) string {
 	return "Search"
 }
 
-// placeholder says how much there is to search.
+// placeholder says how much there is to search, where that is known.
 func placeholder(site Site) string {
 	n := 0
 	for _, c := range site.Categories {
@@ -87,6 +87,48 @@ var permissionTitles = map[string]string{
 	"shell":   "Runs commands",
 	"browser": "Drives a browser",
 	"secrets": "Needs your keys",
+}
+
+// marked is a text with what was searched for set off.
+func marked(text string, marks []Span) templ.Component {
+	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error { return writeMarked(w, text, marks, nil) })
+}
+
+// markedName is breakable with what was searched for set off.
+func markedName(name string, marks []Span) templ.Component {
+	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error { return writeMarked(w, name, marks, breaks) })
+}
+
+func writeMarked(w io.Writer, text string, marks []Span, br *strings.Replacer) error {
+	at := 0
+	for _, m := range marks {
+		if m.Start < at || m.End > len(text) || m.Start >= m.End {
+			continue
+		}
+		if err := writeText(w, text[at:m.Start], br); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, "<mark>"); err != nil {
+			return err
+		}
+		if err := writeText(w, text[m.Start:m.End], br); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, "</mark>"); err != nil {
+			return err
+		}
+		at = m.End
+	}
+	return writeText(w, text[at:], br)
+}
+
+func writeText(w io.Writer, text string, br *strings.Replacer) error {
+	html := templ.EscapeString(text)
+	if br != nil {
+		html = br.Replace(html)
+	}
+	_, err := io.WriteString(w, html)
+	return err
 }
 
 // breakable is a package's name, with places to break a line after "/", "_" and ".". It is

@@ -65,14 +65,14 @@ func (b *tab) run(actions ...chromedp.Action) {
 
 func (b *tab) purchase(scripts bool) {
 	b.visit("home", "/")
-	b.visit("search", "/search?q=playwrigth+mcp")
-	b.visit("category", "/search?category=mcp-server&page=2")
+	b.visit("search", "/search?q=postgers+mcp")
+	b.visit("category", "/search?page=2")
 	b.visit("nothing", "/search?q=zzzzqqqqxxxx")
 	b.visit("lost", "/no/such/page")
 	b.visit("empty-cart", "/cart")
-	b.visit("free", "/agents/playwright-mcp")
+	b.visit("free", "/agents/sqlite-window")
 	b.press("add", `form[action="/cart"] button:not(.primary)`, "/cart")
-	b.visit("paid", "/agents/langchain-chroma")
+	b.visit("paid", "/agents/plain-sql")
 	b.press("buy", `form[action="/cart"] button.primary`, "/checkout")
 	if scripts {
 		var count string

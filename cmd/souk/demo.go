@@ -1,29 +1,24 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"github.com/souk-market/souk/internal/catalog"
-	"github.com/souk-market/souk/internal/market"
-	"github.com/souk-market/souk/store"
 )
 
-type demoCmd struct{ settingsFlags }
-
-// sampleListings are some real agents, so that a fresh demo has something on its shelf.
-//
-//go:embed demo.tsv
-var sampleListings []byte
+type demoCmd struct {
+	settingsFlags
+	Catalog string `placeholder:"FILE" help:"Listings to add to the demo's own: a file or folder as souk import takes it. Again changes nothing."`
+}
 
 func (c *demoCmd) Run(ctx context.Context) error {
-	cfg, all, err := c.load(map[string]string{"data": "souk-demo-data"})
+	cfg, all, err := c.load(map[string]string{"data": "souk-demo"})
 	if err != nil {
 		return err
 	}
@@ -34,16 +29,33 @@ func (c *demoCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.stockDemo(ctx); err != nil {
-		return errors.Join(err, h.close())
-	}
 	people, err := h.openDemo(ctx)
+	if err == nil && c.Catalog != "" {
+		err = h.addCatalog(ctx, c.Catalog)
+	}
 	if err != nil {
 		return errors.Join(err, h.close())
 	}
+	debug.FreeOSMemory() // hashing passwords and importing leave some 100 MB of garbage
 	return h.serve(ctx, serveOptions{devMail: true, ready: func(baseURL string) {
 		fmt.Printf(demoWelcome, baseURL, listPeople(people), filepath.Join(cfg.Data, demoAccountsFile), cfg.Data)
 	}})
+}
+
+// addCatalog imports a file or folder, as souk import does.
+func (h *house) addCatalog(ctx context.Context, name string) error {
+	in, err := openInput(name)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	o := catalog.ImportOptions{Currency: h.cfg.Currency}
+	if in.folder == nil {
+		if o.Price, err = priceRule("", h.cfg.Currency); err != nil {
+			return err
+		}
+	}
+	return h.importListings(ctx, in, o)
 }
 
 const demoWelcome = `
@@ -71,18 +83,4 @@ func taken(addr string) bool {
 	}
 	l.Close()
 	return false
-}
-
-// stockDemo fills an empty shelf with the sample listings.
-func (h *house) stockDemo(ctx context.Context) error {
-	n := 0
-	err := h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) (err error) {
-		n, err = store.PopularAgents.Count(tx, store.All{})
-		return err
-	})
-	if err != nil || n > 0 {
-		return err
-	}
-	_, err = h.catalog.Import(ctx, bytes.NewReader(sampleListings), catalog.ImportOptions{Price: catalog.DefaultPriceRule})
-	return err
 }

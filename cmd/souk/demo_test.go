@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/souk-market/souk/internal/account"
+	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/search"
 	"github.com/souk-market/souk/store"
@@ -79,7 +82,8 @@ func TestDemoAccountsOutliveRestarts(t *testing.T) {
 	})
 }
 
-func TestDemoSellerIsFound(t *testing.T) {
+// TestDemoIsFound searches for every agent by its name.
+func TestDemoIsFound(t *testing.T) {
 	withDemo(t, t.TempDir(), func(h *house, _ []demoPerson) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var wg sync.WaitGroup
@@ -89,13 +93,177 @@ func TestDemoSellerIsFound(t *testing.T) {
 		if err := h.index.WaitFor(ctx, h.db.LastLSN()); err != nil {
 			t.Fatal(err)
 		}
-		for _, l := range demoListings {
-			found, err := h.catalog.Search(ctx, search.Query{Text: l.name, Limit: 5})
-			if err != nil || len(found.Listings) == 0 || found.Listings[0].Slug != l.slug || found.Listings[0].Seller.Name != "Atlas Workshop" {
-				t.Errorf("searching %q: %v, %v", l.name, found.IDs, err)
+		for a, err := range demoLines[catalog.AgentLine](catalog.AgentsFile) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := h.catalog.Search(ctx, search.Query{Text: a.Name, Limit: 5})
+			if err != nil || len(found.Listings) == 0 || found.Listings[0].Slug != a.Slug || found.Listings[0].Seller.Slug != a.Seller {
+				t.Errorf("searching %q: %v, %v", a.Name, found.IDs, err)
 			}
 		}
 	})
+}
+
+// TestDemoSellerOwnsTheWorkshop: the seller's account has the catalogue's first seller.
+func TestDemoSellerOwnsTheWorkshop(t *testing.T) {
+	withDemo(t, t.TempDir(), func(h *house, people []demoPerson) {
+		a, err := h.people.ByEmail(context.Background(), people[1].Email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sellers, err := h.people.Sellers(context.Background(), a.ID)
+		if err != nil || len(sellers) != 1 || sellers[0].Slug != "atlas-workshop" || sellers[0].Verified.IsZero() || sellers[0].About == "" {
+			t.Errorf("%+v, %v", sellers, err)
+		}
+	})
+}
+
+// TestDemoIsKept: what somebody changes stays, whatever is missing comes back when the
+// catalogue isn't known to be there, and a start that adds nothing writes nothing.
+func TestDemoIsKept(t *testing.T) {
+	data, ctx := t.TempDir(), context.Background()
+	var last store.LSN
+	withDemo(t, data, func(h *house, _ []demoPerson) {
+		rename(t, h, "csv-desk-mcp", "My Desk")
+		last = h.db.LastLSN()
+	})
+	withDemo(t, data, func(h *house, _ []demoPerson) {
+		if a, err := h.catalog.Agent(ctx, "csv-desk-mcp"); err != nil || a.Name != "My Desk" || h.db.LastLSN() != last {
+			t.Errorf("after a restart: %q, %v, LSN %d, want %d", a.Name, err, h.db.LastLSN(), last)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(data, demoStockFile), []byte("of an older souk\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	withDemo(t, data, func(h *house, _ []demoPerson) {
+		if a, err := h.catalog.Agent(ctx, "csv-desk-mcp"); err != nil || a.Name != "CSV Desk" {
+			t.Errorf("with another catalogue: %q, %v", a.Name, err)
+		}
+		if home, err := h.catalog.Home(ctx, 1); err != nil || home.Total != countLines[catalog.AgentLine](t, catalog.AgentsFile) {
+			t.Errorf("%d agents, %v", home.Total, err)
+		}
+	})
+}
+
+func rename(t *testing.T, h *house, slug, name string) {
+	t.Helper()
+	_, err := h.db.Update(t.Context(), market.MainTenant, store.Op{}, func(tx *store.Tx) error {
+		a, err := store.AgentBySlug.Load(tx, slug)
+		if err != nil {
+			return err
+		}
+		a.Name = name
+		return store.Agents.Put(tx, &a)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func countLines[L any](t *testing.T, file string) (n int) {
+	t.Helper()
+	for _, err := range demoLines[L](file) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	return n
+}
+
+// TestDemoInterrupted ends the first import somewhere, and wants the next one to complete it.
+func TestDemoInterrupted(t *testing.T) {
+	data := t.TempDir()
+	h, err := openHouse(Config{Data: data, Currency: "USD", LogLevel: slog.LevelError})
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := packDemo("USD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = h.catalog.ImportFolder(ctx, cutFolder{folder, cancel}, catalog.ImportOptions{Currency: "USD", Blobs: h.blobs})
+	if err == nil {
+		t.Fatal("the import wasn't interrupted")
+	}
+	if err := h.close(); err != nil {
+		t.Fatal(err)
+	}
+	withDemo(t, data, func(h *house, _ []demoPerson) {
+		if home, err := h.catalog.Home(t.Context(), 1); err != nil || home.Total != countLines[catalog.AgentLine](t, catalog.AgentsFile) {
+			t.Errorf("%d agents, %v", home.Total, err)
+		}
+	})
+}
+
+// cutFolder is a folder whose reader leaves when the files of releases are half read.
+type cutFolder struct {
+	fs.FS
+	leave func()
+}
+
+func (f cutFolder) Open(name string) (fs.File, error) {
+	if strings.HasPrefix(name, "files/mailbox") {
+		f.leave()
+	}
+	return f.FS.Open(name)
+}
+
+// TestDemoContents holds the catalogue to what a buyer may expect of a shop.
+func TestDemoContents(t *testing.T) {
+	summaries, free, several := map[string]string{}, 0, 0
+	for a, err := range demoLines[catalog.AgentLine](catalog.AgentsFile) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other := summaries[a.Summary]; other != "" {
+			t.Errorf("%s says what %s says", a.Slug, other)
+		}
+		summaries[a.Summary] = a.Slug
+		if n := len(strings.Fields(a.Description)); n < 100 || n > 400 {
+			t.Errorf("%s is described in %d words", a.Slug, n)
+		}
+		facts := market.Facts{Declared: true, Runtimes: a.Facts.Runtimes, Inputs: a.Facts.Inputs, Outputs: a.Facts.Outputs, Retention: a.Facts.Retention}
+		if missing := facts.Missing(); len(missing) > 0 || len(a.Releases) == 0 || a.Terms == "" || len(a.Tags) == 0 {
+			t.Errorf("%s lacks %v, or releases, terms or tags", a.Slug, missing)
+		}
+		if a.Offers[0].Price == "free" {
+			free++
+		}
+		if len(a.Offers) > 1 {
+			several++
+		}
+	}
+	reviews := countLines[catalog.ReviewLine](t, catalog.ReviewsFile)
+	if len(summaries) < 60 || free < 10 || several < 10 || reviews < 200 {
+		t.Errorf("%d agents, %d free, %d with several offers, %d reviews", len(summaries), free, several, reviews)
+	}
+}
+
+// TestDemoCurrencies packs the catalogue for a marketplace that sells in another currency,
+// twice, into the same bytes.
+func TestDemoCurrencies(t *testing.T) {
+	for _, c := range []market.Currency{"USD", "JPY", "KWD"} {
+		var texts [2][]byte
+		for i := range texts {
+			folder, err := packDemo(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{catalog.AgentsFile, "files/csv-desk-mcp-1.2.0.zip"} {
+				content, err := fs.ReadFile(folder, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				texts[i] = append(texts[i], content...)
+			}
+		}
+		if !bytes.Equal(texts[0], texts[1]) || !bytes.Contains(texts[0], []byte(demoPrice(1200, c).String())) {
+			t.Errorf("%s: the same catalogue is packed into other bytes, or without its prices", c)
+		}
+	}
 }
 
 func TestDemoPrices(t *testing.T) {

@@ -23,7 +23,7 @@ type demoPerson struct {
 func demoPeople() []demoPerson {
 	return []demoPerson{
 		{account.NewAccount{Email: "buyer@demo.example", Name: "Basma Buyer", Verified: true}, "sees what was bought with this address"},
-		{account.NewAccount{Email: "seller@demo.example", Name: "Samir Seller", Verified: true, Seller: "Atlas Workshop"}, "sells four of the agents"},
+		{account.NewAccount{Email: "seller@demo.example", Name: "Samir Seller", Verified: true, Seller: "Atlas Workshop"}, "sells five of the agents"},
 		{account.NewAccount{Email: "operator@demo.example", Name: "Olga Operator", Verified: true, Operator: true}, "has the operator's role"},
 	}
 }
@@ -31,33 +31,21 @@ func demoPeople() []demoPerson {
 // demoAccountsFile is in the data directory: who can read that can read everything.
 const demoAccountsFile = "demo-accounts.txt"
 
-// openDemo makes what a fresh demo lacks: its accounts, and the listings of its seller.
-// It returns the accounts with their passwords, which are drawn once for a data directory
-// and then kept in a file of it. What the file says is made true at every start.
+// openDemo makes what a fresh demo lacks: its accounts, then its catalogue, whose first
+// seller belongs to one of them. It returns the accounts with their passwords, which are drawn
+// once for a data directory and then kept in a file of it. What the file says is made true at
+// every start.
 func (h *house) openDemo(ctx context.Context) ([]demoPerson, error) {
 	people := demoPeople()
 	if err := fillPasswords(filepath.Join(h.cfg.Data, demoAccountsFile), people); err != nil {
 		return nil, err
 	}
 	for _, p := range people {
-		a, err := h.ensurePerson(ctx, p.NewAccount)
-		if err != nil {
+		if _, err := h.ensurePerson(ctx, p.NewAccount); err != nil {
 			return nil, fmt.Errorf("souk: the account %s: %w", p.Email, err)
 		}
-		if p.Seller == "" {
-			continue
-		}
-		sellers, err := h.people.Sellers(ctx, a.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range sellers[:min(len(sellers), 1)] {
-			if err := h.stockSeller(ctx, s.ID); err != nil {
-				return nil, err
-			}
-		}
 	}
-	return people, nil
+	return people, h.stockDemo(ctx)
 }
 
 // ensurePerson makes an account, or gives the one that is there the password again.

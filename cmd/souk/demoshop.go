@@ -1,79 +1,80 @@
 package main
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
-	"path"
+	"os"
+	"path/filepath"
 
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
-	"github.com/souk-market/souk/store"
 )
 
-// demoFiles are the releases of the demo's seller, a folder each.
+// demoFolder is the demo's catalogue: a folder in the exchange format, but that its prices
+// are in dollars whatever the marketplace sells in, and that files/AGENT holds what the
+// agent's releases are packed from (see packDemo).
 //
 //go:embed demo
-var demoFiles embed.FS
+var demoFolder embed.FS
 
-// demoListing is an agent of the demo's seller. Its slug is also its folder.
-type demoListing struct {
-	slug, name, version string
-	category            market.Category
-	summary             string
-	price               int64 // in hundredths of the currency's major unit; a paid one gives a licence key
-}
+// demoStockFile names, in the data directory, the catalogue that was imported there. It is
+// written last: an import that was interrupted is done again, and finds what is there.
+const demoStockFile = "demo-catalogue"
 
-var demoListings = []demoListing{
-	{"csv-desk-mcp", "CSV Desk", "1.2.0", "mcp-server",
-		"Lets an assistant read, filter and add up the CSV files of one folder, and nothing outside of it.", 1200},
-	{"injection-probe", "Injection Probe", "0.9.0", "evaluation",
-		"Twenty documents with an order hidden in each: see which of them your agent obeys.", 1900},
-	{"meeting-minutes", "Meeting Minutes", "2.1.0", "chatbot",
-		"A skill that turns a transcript into decisions, actions and open questions, without filling in what nobody said.", 450},
-	{"release-notes-writer", "Release Notes Writer", "1.0.3", "coding",
-		"A skill that reads a range of commits and writes what users will notice, with what to do about it.", 0},
-}
+// demoPacking changes when packDemo makes other bytes of the same folder.
+const demoPacking = "1"
 
-// stockSeller puts the listings of the demo's seller on the shelf, those that aren't
-// there yet.
-func (h *house) stockSeller(ctx context.Context, seller market.SellerID) error {
-	for _, l := range demoListings {
-		there := false
-		err := h.db.View(ctx, market.MainTenant, func(tx *store.ReadTx) error {
-			_, err := store.AgentBySlug.Load(tx, l.slug)
-			there = err == nil
-			if market.Is(err, market.NotFound) {
-				return nil
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if there {
-			continue
-		}
-		if err := h.publishDemo(ctx, seller, l); err != nil {
-			return fmt.Errorf("souk: listing %s: %w", l.slug, err)
-		}
-	}
-	return nil
-}
-
-func (h *house) publishDemo(ctx context.Context, seller market.SellerID, l demoListing) error {
-	file, err := zipFolder(demoFiles, path.Join("demo", l.slug))
+// stockDemo imports the demo's catalogue, unless this one is there already. So what somebody
+// changes in a demo stays, until a souk with another catalogue comes.
+func (h *house) stockDemo(ctx context.Context) error {
+	stock, err := demoStock(h.cfg.Currency)
 	if err != nil {
 		return err
 	}
-	_, err = h.catalog.Publish(ctx, h.blobs, catalog.NewListing{
-		Seller: seller, Slug: l.slug, Name: l.name, Summary: l.summary, Category: l.category, Price: demoPrice(l.price, h.cfg.Currency), License: l.price > 0,
-		Version: l.version, File: bytes.NewReader(file), FileName: l.slug + "-" + l.version + ".zip",
+	file := filepath.Join(h.cfg.Data, demoStockFile)
+	if there, err := os.ReadFile(file); err == nil && string(there) == stock {
+		return nil
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := h.importDemo(ctx); err != nil {
+		return fmt.Errorf("souk: the demo's catalogue: %w", err)
+	}
+	return writeSecret(file, stock)
+}
+
+// demoStock names the catalogue: a hash of the folder and of what it becomes.
+func demoStock(c market.Currency) (string, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %s\n", demoPacking, c)
+	err := fs.WalkDir(demoFolder, "demo", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := demoFolder.ReadFile(name)
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(content), content)
+		return err
 	})
-	return err
+	return hex.EncodeToString(sum.Sum(nil)) + "\n", err
+}
+
+// importDemo imports the catalogue as souk import does. None of its rows may be refused.
+func (h *house) importDemo(ctx context.Context) error {
+	folder, err := packDemo(h.cfg.Currency)
+	if err != nil {
+		return err
+	}
+	var refused []error
+	_, err = h.catalog.ImportFolder(ctx, folder, catalog.ImportOptions{
+		Currency: h.cfg.Currency, Blobs: h.blobs,
+		BadRow: func(at catalog.Place, err error) { refused = append(refused, fmt.Errorf("%s: %w", at, err)) },
+	})
+	return errors.Join(append(refused, err)...)
 }
 
 // demoPrice is an amount of hundredths in a currency of any exponent, rounded up.
@@ -86,31 +87,4 @@ func demoPrice(hundredths int64, c market.Currency) market.Money {
 		n = (n + 9) / 10
 	}
 	return market.Money{Amount: n, Currency: c}
-}
-
-// zipFolder packs a folder's files. The same files give the same bytes.
-func zipFolder(fsys fs.FS, folder string) ([]byte, error) {
-	names, err := fs.Glob(fsys, path.Join(folder, "*"))
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	w := zip.NewWriter(&b)
-	for _, name := range names {
-		content, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			return nil, err
-		}
-		f, err := w.Create(path.Join(path.Base(folder), path.Base(name)))
-		if err != nil {
-			return nil, err
-		}
-		if _, err := f.Write(content); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }

@@ -33,7 +33,9 @@ type process struct {
 // it says its address.
 func (f *figures) start(cmd *exec.Cmd) *process {
 	f.b.Helper()
-	p := &process{cmd: cmd, log: filepath.Join(filepath.Dir(f.dir), filepath.Base(cmd.Path)+".log"), done: make(chan struct{})}
+	f.started++
+	log := filepath.Join(filepath.Dir(f.dir), fmt.Sprintf("%s-%d.log", filepath.Base(cmd.Path), f.started))
+	p := &process{cmd: cmd, log: log, done: make(chan struct{})}
 	out, err := os.Create(p.log)
 	f.must(err)
 	defer out.Close()
@@ -116,12 +118,16 @@ func (p *process) memory(b *testing.B) (all, anonymous float64) {
 	return kB("VmRSS") / 1e3, kB("RssAnon") / 1e3
 }
 
-// startBare starts the bare handler with the server's answer for a path.
-func (f *figures) startBare(path string) *process {
+// startBare starts the bare handler with the server's answer for a path, the one that it
+// gives from the second request on.
+func (f *figures) startBare(path, accept string) *process {
 	f.b.Helper()
 	req, err := http.NewRequest(http.MethodGet, f.server.url+path, nil)
 	f.must(err)
-	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("Accept-Encoding", accept)
+	first, err := http.DefaultClient.Do(req)
+	f.must(err)
+	first.Body.Close()
 	resp, err := http.DefaultClient.Do(req)
 	f.must(err)
 	defer resp.Body.Close()

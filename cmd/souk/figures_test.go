@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,6 +85,7 @@ type figures struct {
 	replica  string     // directory of the replica
 	shelf    []shelfRow
 	server   *process
+	started  int       // processes
 	loadFrom time.Time // when the first load began
 	paid     []string  // agents that cost something, by ID
 	sold     []sale
@@ -367,29 +369,62 @@ func sorted[K cmp.Ordered, V any](m map[K]V) func(func(K, V) bool) {
 	}
 }
 
-// agentPage measures an agent's page against a bare net/http handler that writes the same
-// bytes, and the page as browsers ask for it, compressed, in turn.
+// agentPage measures an agent's page, plain and as browsers ask for it, against a bare
+// net/http handler that writes the same bytes and headers, in turn; and pages that nobody
+// has asked for lately, of which a part is named that was kept all the same.
 func (f *figures) agentPage() {
 	f.loadFrom = time.Now()
-	path := "/agents/" + f.anySlug()
-	bare := f.startBare(path)
-	defer bare.kill()
+	slugs := f.slugs(20_000)
+	path := "/agents/" + slugs[len(slugs)/2]
+	var others []string
+	for _, slug := range slugs {
+		others = append(others, "/agents/"+slug)
+	}
+	encodings := map[string]string{"": "identity", "packed-": "gzip, deflate, br, zstd"}
+	bare := map[string]*process{}
+	for kind, accept := range encodings {
+		bare[kind] = f.startBare(path, accept)
+		defer bare[kind].kill()
+	}
 	sides := map[string][]load{}
+	measure := func(side string, p *process, targets []string, accept string) {
+		sides[side] = append(sides[side], f.load(p, 64, pageTime/2, targets, "Accept-Encoding: "+accept))
+	}
+	var kept, rendered float64
 	for range pageRounds {
-		for _, connections := range []int{16, 64} {
-			at := func(name string) string { return fmt.Sprintf("%s-%d", name, connections) }
-			sides[at("souk")] = append(sides[at("souk")], f.load(f.server, connections, pageTime/2, []string{path}))
-			sides[at("bare")] = append(sides[at("bare")], f.load(bare, connections, pageTime/2, []string{path}))
+		for kind, accept := range sorted(encodings) {
+			measure(kind+"souk", f.server, []string{path}, accept)
+			measure(kind+"bare", bare[kind], []string{path}, accept)
+			hits, misses := f.counted("hits"), f.counted("misses")
+			measure(kind+"rendered", f.server, others, accept)
+			kept, rendered = kept+f.counted("hits")-hits, rendered+f.counted("misses")-misses
 		}
-		sides["gzip-64"] = append(sides["gzip-64"], f.load(f.server, 64, pageTime/2, []string{path}, "Accept-Encoding: gzip"))
 	}
 	for name, loads := range sorted(sides) {
 		f.add(name+"-requests/s", median(loads, func(l load) float64 { return l.rate }))
-		f.add(name+"-CPU-µs/request", median(loads, func(l load) float64 { return l.cpu }))
+		f.add(name+"-CPU-µs/request", medianCPU(loads))
 		f.add(name+"-p99-ms", median(loads, func(l load) float64 { return quantile(l.took, 0.99).Seconds() * 1e3 }))
 	}
-	souk, limit := sides["souk-64"], sides["bare-64"]
-	f.add("CPU-over-bare-×", median(souk, func(l load) float64 { return l.cpu })/median(limit, func(l load) float64 { return l.cpu }))
+	for kind := range sorted(encodings) {
+		f.add(kind+"kept-over-bare-×", medianCPU(sides[kind+"souk"])/medianCPU(sides[kind+"bare"]))
+		f.add(kind+"rendered-over-bare-×", medianCPU(sides[kind+"rendered"])/medianCPU(sides[kind+"bare"]))
+	}
+	f.add("kept-of-rendered-%", 100*kept/(kept+rendered))
+}
+
+func medianCPU(loads []load) float64 { return median(loads, func(l load) float64 { return l.cpu }) }
+
+// counted is a counter of the page cache.
+func (f *figures) counted(what string) float64 {
+	resp, err := http.Get(f.server.url + "/metrics")
+	f.must(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	f.must(err)
+	_, rest, _ := strings.Cut(string(text), "\nsouk_page_cache_"+what+"_total ")
+	n, err := strconv.ParseFloat(strings.SplitN(rest, "\n", 2)[0], 64)
+	f.must(err)
+	return n
 }
 
 func median(loads []load, of func(load) float64) float64 {
@@ -401,10 +436,21 @@ func median(loads []load, of func(load) float64) float64 {
 	return values[len(values)/2]
 }
 
-func (f *figures) anySlug() string {
-	var list apiList
-	visit(f.b, f.server.url).getJSON("/api/v1/agents?limit=40", &list)
-	return list.Items[len(list.Items)-1].Slug
+// slugs are those of up to n agents, the most popular first.
+func (f *figures) slugs(n int) (slugs []string) {
+	v := visit(f.b, f.server.url)
+	for next := "/api/v1/agents?limit=100"; len(slugs) < n; {
+		var list apiList
+		v.getJSON(next, &list)
+		for _, a := range list.Items {
+			slugs = append(slugs, a.Slug)
+		}
+		if list.Next == nil {
+			break
+		}
+		next = "/api/v1/agents?limit=100&cursor=" + url.QueryEscape(*list.Next)
+	}
+	return slugs
 }
 
 // minuteOfLoad goes on with pages of all kinds until the server has had a minute of load.

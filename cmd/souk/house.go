@@ -84,6 +84,7 @@ func (h *house) storeOptions(standby bool) store.Options {
 }
 
 func (h *house) close() error {
+	defer flushLog(h.log)
 	var errs []error
 	if h.bank != nil {
 		errs = append(errs, h.bank.Close())

@@ -31,6 +31,7 @@ type commands struct {
 	Check   checkCmd   `cmd:"" help:"Verify the whole database, closed or running."`
 	Inspect inspectCmd `cmd:"" help:"Print records and the change log as JSON, closed or running."`
 	Compact compactCmd `cmd:"" help:"Rewrite the database into its densest form, closed or running."`
+	Reindex reindexCmd `cmd:"" help:"Build the search index anew from the records, closed or running."`
 	Ledger  ledgerCmd  `cmd:"" help:"Print the ledger, closed or running."`
 	Jobs    jobsCmd    `cmd:"" help:"See and retry the work that waits, runs or has failed, closed or running."`
 	Account accountCmd `cmd:"" help:"Make accounts."`
@@ -89,6 +90,7 @@ func newParser(ctx context.Context) (*kong.Kong, error) {
 		Check:   checkCmd{settingsFlags: taskFlags()},
 		Inspect: inspectCmd{settingsFlags: taskFlags()},
 		Compact: compactCmd{settingsFlags: taskFlags()},
+		Reindex: reindexCmd{settingsFlags: taskFlags()},
 		Ledger: ledgerCmd{
 			Export: ledgerExportCmd{settingsFlags: taskFlags()}, Balances: ledgerBalancesCmd{settingsFlags: taskFlags()},
 		},
@@ -129,10 +131,11 @@ func (f settingsFlags) load(defaults map[string]string) (Config, []Setting, erro
 // logger writes to standard error.
 func (c Config) logger() *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: errorText}
+	out := &logLines{to: os.Stderr}
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+		return slog.New(logHandler{slog.NewJSONHandler(out, opts), out})
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+	return slog.New(logHandler{slog.NewTextHandler(out, opts), out})
 }
 
 // errorText logs an error by its text. Pebble's errors would come with their stack traces.

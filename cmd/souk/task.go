@@ -42,6 +42,7 @@ type resultTask interface {
 var tasks = []func() task{
 	func() task { return new(checkTask) },
 	func() task { return new(compactTask) },
+	func() task { return new(reindexTask) },
 	func() task { return new(inspectTask) },
 	func() task { return new(ledgerExportTask) },
 	func() task { return new(ledgerBalancesTask) },

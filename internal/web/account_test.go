@@ -41,7 +41,9 @@ type bazaar struct {
 	db     *store.DB
 	people *account.Roster
 	shop   *order.Shop
+	index  *search.Index
 	free   market.Agent
+	paid   market.Agent
 }
 
 // open opens a bazaar, by TLS when secure.
@@ -72,6 +74,7 @@ func open(t *testing.T, secure bool) *bazaar {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.index = index
 	shelf := &catalog.Catalog{Store: b.db, Tenant: market.MainTenant, Index: index, Logger: log}
 	b.people = account.New(account.Config{Store: b.db, Tenant: market.MainTenant, Logger: log})
 	b.shop = order.New(order.Config{
@@ -103,6 +106,8 @@ func (b *bazaar) stock(shelf *catalog.Catalog, blobs *blob.Store) {
 		}
 		if price == 0 {
 			b.free = a
+		} else {
+			b.paid = a
 		}
 	}
 }

@@ -41,9 +41,3 @@ func (s *Server) favicon(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, views.AssetPath("favicon.svg"), http.StatusFound)
 	return nil
 }
-
-func (s *Server) robots(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, err := w.Write([]byte("User-agent: *\nDisallow: /cart\nDisallow: /checkout\nDisallow: /account\nDisallow: /sign-in\nDisallow: /o/\nDisallow: /dev/\nDisallow: /sandbox/\n"))
-	return err
-}

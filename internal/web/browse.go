@@ -1,19 +1,19 @@
 package web
 
 import (
-	"net/http"
-	"strconv"
+	"slices"
 
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
-	"github.com/souk-market/souk/search"
 	"github.com/souk-market/souk/store"
 	"github.com/souk-market/souk/views"
+	"github.com/souk-market/souk/views/markdown"
 )
 
 const (
 	homeCards    = 8
-	pageCards    = 24
+	storyCards   = 3
+	storyText    = 420 // bytes
 	relatedCards = 4
 )
 
@@ -22,73 +22,84 @@ func (s *Server) home(tx store.Reader, _ address) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	site, err := s.siteIn(tx)
+	tree, err := catalog.Shelves(tx)
 	if err != nil {
 		return content{}, err
 	}
-	site.Categories = categories(h.Categories)
-	return html(views.HomePage(site, views.Home{
+	site := s.siteOf(tree)
+	site.Categories = shelved(tree, h.Categories)
+	page := views.Home{
 		Meta: views.Meta{
 			Description: "Find, buy and run AI agents and tools: MCP servers, coding agents, SDKs and more.",
 			Canonical:   "/",
 		},
-		Total: h.Total, Popular: cards(h.Popular), New: cards(h.Newest),
+		Total: h.Total, Shelves: site.Categories, Popular: cards(h.Popular), New: cards(h.Newest), Picks: cards(h.Picks),
 		Tries: []string{"langchain chroma", "playwright mcp", "postgres"},
-		Trust: []views.Trust{
-			{Title: "Files you can verify", Text: "Every download shows its SHA-256, and what you bought stays as it was."},
-			{Title: "One checkout", Text: "Agents of several sellers in one cart, paid once, without an account."},
-			{Title: "Nothing gets lost", Text: "Purchases are on disk before you see them, and a receipt stays at its address."},
-		},
-	}))
+	}
+	if page.Story, err = storyOf(tx, h.Picks); err != nil {
+		return content{}, err
+	}
+	if page.Trust, err = trust(tx); err != nil {
+		return content{}, err
+	}
+	return html(views.HomePage(site, page))
 }
 
-func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r)
-	var filters search.Filters
-	if c := q.Filter("category"); c != "" {
-		filters.Categories = []market.Category{market.Category(c)}
+// shelved are the categories that have agents with their counts, in the order of the tree:
+// those of the top level with what is below them, then those without a shelf.
+func shelved(tree catalog.Tree, counts []catalog.CategoryCount) []views.Category {
+	n := catalog.Counts{}
+	for _, c := range counts {
+		n[c.Category] = c.Count
 	}
-	found, err := s.Catalog.Search(r.Context(), search.Query{
-		Text: q.Text, Filters: filters, Limit: pageCards, Offset: (max(q.Page, 1) - 1) * pageCards, Facets: true,
-	})
+	var list []views.Category
+	for _, b := range tree {
+		if agents := n.Of(tree, b.Category); agents > 0 {
+			list = append(list, shelf(b.Shelf, agents))
+		}
+	}
+	for _, l := range n.Loose(tree) {
+		list = append(list, shelf(l, n[l.Category]))
+	}
+	return list
+}
+
+func shelf(s market.Shelf, agents int) views.Category {
+	return views.Category{Slug: string(s.Category), Title: s.Title, Line: s.Line, Count: agents}
+}
+
+// storyOf is told by the seller of the latest pick who says something of themselves.
+func storyOf(tx store.Reader, picks []catalog.Listing) (views.Story, error) {
+	i := slices.IndexFunc(picks, func(l catalog.Listing) bool { return l.Seller.About != "" })
+	if i < 0 {
+		return views.Story{}, nil
+	}
+	p, err := catalog.SellerPageOf(tx, picks[i].Seller.Slug)
 	if err != nil {
-		return err
+		return views.Story{}, err
 	}
-	page := views.Search{
-		Meta: searchMeta(q), Query: q, Total: found.Total, Pages: min((found.Total+pageCards-1)/pageCards, maxPage),
-		Cards: cards(found.Listings), Nearby: found.Nearby,
-		Facets: []views.Facet{{Title: "Category", Param: "category", Choices: choices(found.Facet(search.FacetCategory))}},
-	}
-	if found.Corrected {
-		page.Corrected = found.Understood
-	}
-	return s.public(w, r, views.SearchPage(s.site(r.Context()), page))
+	return views.Story{
+		Seller: sellerOf(p.Seller), Text: markdown.Plain(p.About, storyText), Cards: cards(p.Agents[:min(storyCards, len(p.Agents))]),
+	}, nil
 }
 
-// maxPage is the last page of a search that can be opened in full; the index bounds offsets.
-const maxPage = search.MaxOffset / pageCards
-
-// readQuery reads what a visitor asks for. A page that is no number is the first.
-func readQuery(r *http.Request) views.Query {
-	form := r.URL.Query()
-	q := views.Query{Text: market.CleanText(form.Get("q"))}
-	if c := form.Get("category"); c != "" {
-		q.Filters = append(q.Filters, views.Filter{Param: "category", Value: c})
+// trust is what speaks for buying here. A rehearsed restore counts when it has passed.
+func trust(tx store.Reader) ([]views.Trust, error) {
+	all := []views.Trust{
+		{Title: "Verified sellers", Text: "A seller with the mark has shown the marketplace who they are."},
+		{Title: "Files you can verify", Text: "Every download shows its SHA-256, and what you bought stays as it was."},
+		{Title: "Your money back", Text: "Ask within 14 days if a download doesn’t do what its page says."},
 	}
-	if n, err := strconv.Atoi(form.Get("page")); err == nil && n > 1 {
-		q.Page = n
+	for row, err := range store.NewestDrills.Scan(tx, store.All{}, "") {
+		if err != nil {
+			return nil, err
+		}
+		if d := row.Record; d.State == market.DrillPassed {
+			return append(all, views.Trust{
+				Title: "Nothing gets lost",
+				Text:  "The last rehearsal of a full restore passed on " + views.When{Time: d.Ended}.String() + ".",
+			}), nil
+		}
 	}
-	return q
-}
-
-func searchMeta(q views.Query) views.Meta {
-	m := views.Meta{Title: "All agents", Canonical: q.Path()}
-	category := q.Filter("category")
-	switch {
-	case q.Text != "":
-		m.Title, m.NoIndex = q.Text, true
-	case category != "":
-		m.Title = views.CategoryTitle(category)
-	}
-	return m
+	return append(all, views.Trust{Title: "Nothing gets lost", Text: "Purchases are on disk before you see them, and a receipt stays at its address."}), nil
 }

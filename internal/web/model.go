@@ -3,36 +3,34 @@ package web
 import (
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
-	"github.com/souk-market/souk/search"
 	"github.com/souk-market/souk/views"
 )
 
 func cards(ls []catalog.Listing) []views.Card {
 	cc := make([]views.Card, len(ls))
-	for i, l := range ls {
-		cc[i] = views.Card{
-			Slug: l.Slug, Seed: string(l.ID), Name: l.Name, Summary: l.Summary, Seller: l.Seller.Name,
-			Category: string(l.Category), Price: l.Offer.Price, Version: l.Release.Version,
-			Updated: views.When{Time: l.Updated, MonthOnly: true}, Downloads: l.Popularity,
+	for i := range ls {
+		cc[i] = card(&ls[i])
+	}
+	return cc
+}
+
+func card(l *catalog.Listing) views.Card {
+	price, several := l.Offer.Price, false
+	for _, o := range l.Also {
+		several = several || o.Price != l.Offer.Price
+		if o.Price.Currency == price.Currency && o.Price.Amount < price.Amount {
+			price = o.Price
 		}
 	}
-	return cc
-}
-
-func categories(counts []catalog.CategoryCount) []views.Category {
-	n := make(map[string]int, len(counts))
-	for _, c := range counts {
-		n[string(c.Category)] = c.Count
+	c := views.Card{
+		Slug: l.Slug, Seed: string(l.ID), Name: l.Name, Summary: l.Summary, Seller: l.Seller.Name, Verified: !l.Seller.Verified.IsZero(),
+		Category: string(l.Category), Price: price, From: several && !price.IsZero(), Version: l.Release.Version,
+		Updated: views.When{Time: l.Updated, MonthOnly: true}, Downloads: l.Popularity, Rating: l.Rating.Mean(), Ratings: l.Rating.Count(),
 	}
-	return views.Categories(n)
-}
-
-func choices(counts []search.Choice) []views.Choice {
-	cc := make([]views.Choice, len(counts))
-	for i, c := range counts {
-		cc[i] = views.Choice{Value: c.Value, Label: views.CategoryTitle(c.Value), Count: c.Count}
+	for _, u := range l.Facts.Permissions {
+		c.Permissions = append(c.Permissions, string(u.Permission))
 	}
-	return cc
+	return c
 }
 
 func file(f market.File, href string) views.File {

@@ -170,12 +170,17 @@ const pageRoom = 32 << 10 // bytes: of most pages
 // siteIn is what all pages share. It reads the shelves and no counts, so that pages stay as
 // they are when something is listed.
 func (s *Server) siteIn(tx store.Reader) (views.Site, error) {
+	tree, err := catalog.Shelves(tx)
+	return s.siteOf(tree), err
+}
+
+func (s *Server) siteOf(tree catalog.Tree) views.Site {
 	site := s.bareSite()
-	shelves, err := catalog.Shelves(tx)
-	for _, b := range shelves {
-		site.Categories = append(site.Categories, views.Category{Slug: string(b.Category), Title: b.Title, Line: b.Line})
+	site.Categories = make([]views.Category, 0, len(tree))
+	for _, b := range tree {
+		site.Categories = append(site.Categories, shelf(b.Shelf, 0))
 	}
-	return site, err
+	return site
 }
 
 // public writes a page that is the same for every visitor and comes from the index: it is

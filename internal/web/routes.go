@@ -13,18 +13,21 @@ import (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]handler{
-		"GET /{$}":                   s.kept(s.home),
-		"GET /search":                s.search,
-		"GET /agents/{slug}":         s.kept(s.agent),
-		"GET /agents/{slug}/reviews": s.kept(s.reviews, "page"),
-		"GET /sellers/{slug}":        s.kept(s.seller),
-		"GET /pages/{slug}":          s.kept(s.textPage),
-		"GET /cart":                  s.cart,
-		"POST /cart":                 s.addToCart,
-		"POST /cart/remove":          s.removeFromCart,
-		"GET /checkout":              s.checkout,
-		"POST /checkout":             s.place,
-		"GET /o/{receipt}":           s.receipt,
+		"GET /{$}":                                s.kept(s.home),
+		"GET /search":                             s.search,
+		"GET /categories/{slug}":                  s.category,
+		"GET /tags/{tag}":                         s.tag,
+		"GET /suggest":                            s.suggest,
+		"GET /agents/{slug}":                      s.kept(s.agent),
+		"GET /agents/{slug}/reviews":              s.kept(s.reviews, "page"),
+		"GET /sellers/{slug}":                     s.kept(s.seller),
+		"GET /pages/{slug}":                       s.kept(s.textPage),
+		"GET /cart":                               s.cart,
+		"POST /cart":                              s.addToCart,
+		"POST /cart/remove":                       s.removeFromCart,
+		"GET /checkout":                           s.checkout,
+		"POST /checkout":                          s.place,
+		"GET /o/{receipt}":                        s.receipt,
 		"GET /o/{receipt}/download/{entitlement}": s.download,
 		"POST /webhooks/{provider}":               s.webhook,
 		"GET /sign-in":                            s.signInPage,
@@ -35,13 +38,20 @@ func (s *Server) routes() http.Handler {
 		"GET /assets/{name...}":                   s.asset,
 		"GET /tiles/{file}":                       s.tile,
 		"GET /favicon.ico":                        s.favicon,
-		"GET /robots.txt":                         s.robots,
+		"GET /robots.txt":                         s.kept(s.robots),
+		"GET /llms.txt":                           s.kept(s.llms),
+		"GET /sitemap.xml":                        s.kept(s.sitemapIndex),
+		"GET /sitemaps/{file}":                    s.kept(s.sitemap),
 		"GET /":                                   s.lost,
 	} {
 		if s.Closed != nil && !forEverybody[pattern] {
 			h = s.closed
 		}
 		mux.Handle(pattern, s.serve(h))
+	}
+	for _, listing := range []string{"/search", "/categories/{slug}", "/tags/{slug}", "/sellers/{slug}"} {
+		mux.Handle("GET "+listing+"/feed.atom", s.serve(s.feed))
+		mux.Handle("GET "+listing+"/feed.json", s.serve(s.feed))
 	}
 	if s.Outbox != nil {
 		mux.Handle("GET /dev/mail", s.serve(s.outbox))
@@ -55,7 +65,9 @@ func (s *Server) routes() http.Handler {
 var forEverybody = map[string]bool{
 	"GET /{$}": true, "GET /search": true, "GET /agents/{slug}": true, "GET /terms": true, "GET /agents/{slug}/reviews": true,
 	"GET /sellers/{slug}": true, "GET /pages/{slug}": true, "GET /assets/{name...}": true,
-	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /": true,
+	"GET /categories/{slug}": true, "GET /tags/{tag}": true, "GET /suggest": true,
+	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /llms.txt": true, "GET /sitemap.xml": true,
+	"GET /sitemaps/{file}": true, "GET /": true,
 }
 
 // closed says why something can't be done at this server.

@@ -54,7 +54,7 @@ function keys() {
     if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
     if (e.target.closest("input, textarea, select, [contenteditable]")) return;
     if (e.key === "/") {
-      const field = document.querySelector("[data-slash]");
+      const field = document.querySelector("[data-search]");
       if (!field) return;
       e.preventDefault();
       field.focus();
@@ -138,8 +138,45 @@ function sendOnce() {
   }
 }
 
+// Suggestions are fetched code too: it comes when a search gets focus for the first time.
+function suggestions() {
+  for (const field of all("[data-suggest]")) {
+    const load = () => import(field.dataset.suggest).then((m) => m.suggest(field)).catch(() => {});
+    if (document.activeElement === field) load();
+    else field.addEventListener("focus", load, { once: true });
+  }
+}
+
+// What a pointer rests on, or a finger touches, is fetched before it is opened: once a
+// page, a dozen at most, and never for those who save data or have little of it.
+function prefetch() {
+  const line = navigator.connection;
+  if (line?.saveData || /2g/.test(line?.effectiveType ?? "")) return;
+  if (!document.createElement("link").relList?.supports?.("prefetch")) return;
+  const seen = new Set([location.pathname + location.search]);
+  const want = (a) => {
+    const path = a.pathname + a.search;
+    if (seen.has(path) || seen.size > 12 || a.origin !== location.origin) return;
+    seen.add(path);
+    const link = document.createElement("link");
+    link.rel = "prefetch";
+    link.href = a.href;
+    document.head.append(link);
+  };
+  const near = (e) => e.target.closest?.("a[data-prefetch]") ?? e.target.closest?.("[data-card]")?.querySelector("a[data-prefetch]");
+  let resting;
+  document.addEventListener("pointerover", (e) => {
+    clearTimeout(resting);
+    const a = e.pointerType === "mouse" && near(e);
+    if (a) resting = setTimeout(() => want(a), 80);
+  });
+  document.addEventListener("touchstart", (e) => near(e) && want(near(e)), { passive: true });
+}
+
 showCount();
 addEventListener("pageshow", showCount);
+suggestions();
+prefetch();
 switchTheme();
 copyButtons();
 keys();
