@@ -54,7 +54,11 @@ func (db *DB) view(ctx context.Context, tenant market.TenantID, reads *ReadSet, 
 	snap := db.engine.NewSnapshot()
 	defer snap.Close()
 	tx := &ReadTx{reader{from: snap, reads: reads, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
-	defer func() { tx.from = nil }() // a use after the end is a panic, not another's data
+	if reads != nil { // of a page, which reads many single keys
+		tx.points = &points{from: snap}
+		defer tx.points.close()
+	}
+	defer func() { tx.from, tx.points = nil, nil }() // a use after the end is a panic, not another's data
 	return fn(tx)
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/souk-market/souk/internal/pagecache"
 )
 
 // sink is the cheapest http.ResponseWriter, so that the difference between two benchmarks
@@ -30,41 +32,20 @@ func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 // The allocations of the kept page are those beyond net/http's own. BenchmarkFigures has
 // both over the network.
 func BenchmarkPublicPage(b *testing.B) {
-	handler, slug := pagesForBench(b)
-	get := func(accept string) *http.Request {
-		r := httptest.NewRequest("GET", "/agents/"+slug, nil)
-		r.Header.Set("Accept-Encoding", accept)
-		return r
-	}
-	for _, accept := range []string{"identity", "gzip, deflate, br, zstd"} {
-		var answer *httptest.ResponseRecorder
-		for range 3 { // the third is of the variant that is kept
-			answer = httptest.NewRecorder()
-			handler.ServeHTTP(answer, get(accept))
-		}
-		if answer.Code != http.StatusOK {
-			b.Fatal(answer.Code)
-		}
-		header, body := answer.Header(), answer.Body.Bytes()
-		bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			h := w.Header()
-			for k, v := range header {
-				h[k] = v
-			}
-			w.WriteHeader(http.StatusOK)
-			w.Write(body)
-		})
-		name := "identity"
-		if accept != name {
-			name = "browser"
-		}
-		for side, h := range map[string]http.Handler{"bare": bare, "kept": handler} {
-			b.Run(name+"/"+side, func(b *testing.B) {
-				r := get(accept)
+	kept, slug := pagesForBench(b, 0)
+	rendered, _ := pagesForBench(b, 1)
+	for _, c := range []struct{ name, accept string }{{"identity", "identity"}, {"browser", "gzip, deflate, br, zstd"}} {
+		get := httptest.NewRequest("GET", "/agents/"+slug, nil)
+		get.Header.Set("Accept-Encoding", c.accept)
+		for _, side := range []struct {
+			name    string
+			handler http.Handler
+		}{{"bare", bareHandler(b, kept, get)}, {"kept", kept}, {"rendered", rendered}} {
+			b.Run(c.name+"/"+side.name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					w := &sink{header: make(http.Header, 16)}
-					if h.ServeHTTP(w, r); w.status != http.StatusOK {
+					if side.handler.ServeHTTP(w, get); w.status != http.StatusOK {
 						b.Fatal(w.status)
 					}
 				}
@@ -73,9 +54,27 @@ func BenchmarkPublicPage(b *testing.B) {
 	}
 }
 
+// bareHandler writes what h answers a request with, from its second time on.
+func bareHandler(b *testing.B, h http.Handler, r *http.Request) http.Handler {
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	answer := httptest.NewRecorder()
+	if h.ServeHTTP(answer, r); answer.Code != http.StatusOK {
+		b.Fatal(answer.Code)
+	}
+	header, body := answer.Header(), answer.Body.Bytes()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := w.Header()
+		for k, v := range header {
+			to[k] = v
+		}
+		w.WriteHeader(http.StatusOK)
+		w.Write(body)
+	})
+}
+
 // pagesForBench is the demo's marketplace with all that a server puts before its pages, and
-// its access log in a file; and the slug of an agent.
-func pagesForBench(b *testing.B) (handler http.Handler, slug string) {
+// its access log in a file; and the slug of an agent. keep is how many bytes of pages are kept.
+func pagesForBench(b *testing.B, keep int64) (handler http.Handler, slug string) {
 	b.Helper()
 	must := func(err error) {
 		b.Helper()
@@ -89,6 +88,7 @@ func pagesForBench(b *testing.B) (handler http.Handler, slug string) {
 	must(err)
 	out := &logLines{to: log}
 	h.log = slog.New(logHandler{slog.NewTextHandler(out, nil), out})
+	h.pages = pagecache.New(h.db, pagecache.Options{Bytes: keep})
 	must(h.stockDemo(b.Context()))
 	must(h.replicate(b.Context()))
 	f, err := h.openFront()

@@ -50,12 +50,14 @@ var (
 		w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
 		return w
 	}}}
-	zstdEncoding = &encoding{header: []string{"zstd"}, pool: sync.Pool{New: func() any {
-		w, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)) // fails for options out of range only
-		return w
-	}}}
+	zstdEncoding = &encoding{header: []string{"zstd"}, pool: sync.Pool{New: newZstd}}
 )
+
+func newZstd() any {
+	w, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true)) // fails for options out of range only
+	return w
+}
 
 // negotiate chooses the coding of a body that is compressed as it is written, nil for none.
 func negotiate(accept []string) *encoding {

@@ -136,7 +136,7 @@ func (s *Server) render(tx store.Reader, p page, at address) (pagecache.Page, er
 	case c.moved != "":
 		return pagecache.Page{Status: http.StatusMovedPermanently, Location: c.moved}, nil
 	case c.component != nil:
-		body, err := rendered(c.component)
+		body, err := s.rendered(c.component)
 		return pagecache.Page{Status: c.status, Type: htmlType, Body: body}, err
 	}
 	return pagecache.Page{Status: c.status, Type: c.mediaType, Body: c.body}, nil
@@ -148,7 +148,7 @@ func (s *Server) absent(tx store.Reader, at address, why error) (pagecache.Page,
 	if err != nil {
 		return pagecache.Page{}, err
 	}
-	body, err := rendered(views.ProblemPage(site, views.Problem{
+	body, err := s.rendered(views.ProblemPage(site, views.Problem{
 		Meta: views.Meta{NoIndex: true}, Status: http.StatusNotFound, Message: market.Message(why),
 		Query: wordsOf(at.values()),
 	}))
@@ -159,13 +159,13 @@ const htmlType = "text/html; charset=utf-8"
 
 // rendered is a component's HTML. It gets no request's context, so nothing of a visitor
 // gets into a page for all.
-func rendered(c templ.Component) ([]byte, error) {
-	buf := bytes.NewBuffer(make([]byte, 0, pageRoom))
+func (s *Server) rendered(c templ.Component) ([]byte, error) {
+	buf := s.buffers.Get().(*bytes.Buffer)
+	defer s.buffers.Put(buf)
+	buf.Reset()
 	err := c.Render(context.Background(), buf)
 	return bytes.Clone(buf.Bytes()), err
 }
-
-const pageRoom = 32 << 10 // bytes: of most pages
 
 // siteIn is what all pages share. It reads the shelves and no counts, so that pages stay as
 // they are when something is listed.
