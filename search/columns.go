@@ -32,8 +32,10 @@ type columns struct {
 	sellers    postings[sellerFacts]
 	tags       postings[market.Tag]
 	tenants    map[market.TenantID]*roaring.Bitmap // rows of each
+	newest     map[market.TenantID]int64           // the greatest updated of each
 
 	orders       orders
+	lexicons     lexicons
 	nameStarts   lazyStarts
 	sellerStarts lazyStarts
 }
@@ -116,7 +118,7 @@ func readColumns(seg segment.Segment) (*columns, error) {
 			ids: make([]market.AgentID, n), names: make([]string, n), slugs: make([]string, n),
 			popularity: make([]int64, n), updated: make([]int64, n), price: make([]int64, n), rating: make([]uint16, n),
 			nameWords: make([]uint8, n), nameKey: make([]uint64, n), tailKey: make([]uint64, n), profile: make([]uint32, n),
-			tenants: map[market.TenantID]*roaring.Bitmap{},
+			tenants: map[market.TenantID]*roaring.Bitmap{}, newest: map[market.TenantID]int64{},
 		},
 		profileOf: map[string]uint32{}, sellerOf: map[string]uint32{}, tagOf: map[string]uint32{},
 		ends: make([]uint32, 0, 3*n),
@@ -167,6 +169,7 @@ func (r *columnReader) set(row uint32, id string, f *facts) error {
 		r.tenants[market.TenantID(tenant)] = rows
 	}
 	rows.Add(row)
+	r.newest[market.TenantID(tenant)] = max(r.newest[market.TenantID(tenant)], f.updated)
 	r.popularity[row], r.updated[row], r.price[row], r.rating[row] = f.popularity, f.updated, f.price, f.rating
 	r.nameWords[row], r.nameKey[row], r.tailKey[row] = f.nameWords, f.nameKey, f.tailKey
 	r.text.WriteString(agent)

@@ -9,15 +9,7 @@ import (
 // formatVersion is the version of what documents look like: raising it has every index
 // built anew. It is raised with any change of words.go or of this file that a document
 // can show.
-const formatVersion = 3
-
-// fieldNames are the names of a tenant's fields.
-type fieldNames struct{ name, text, stem, body string }
-
-func fieldsOf(tenant market.TenantID) fieldNames {
-	at := "@" + string(tenant)
-	return fieldNames{"name" + at, "text" + at, "stem" + at, "body" + at}
-}
+const formatVersion = 4
 
 // storedField holds an agent's facts; it is not indexed.
 const storedField = "facts"
@@ -33,10 +25,9 @@ func newDocument(tenant market.TenantID, l *listing) index.Document {
 	f := fieldsOf(tenant)
 	found := &foundWords{listing: l}
 	d := document.NewDocument(docID(tenant, l.ID))
-	d.AddField(&wordField{name: f.name, found: found, of: func(w *words) *wordSet { return &w.name }})
-	d.AddField(&wordField{name: f.text, found: found, of: func(w *words) *wordSet { return &w.text }})
-	d.AddField(&wordField{name: f.stem, found: found, of: func(w *words) *wordSet { return &w.stem }})
-	d.AddField(&wordField{name: f.body, found: found, of: func(w *words) *wordSet { return &w.body }})
+	for i, name := range f.all() {
+		d.AddField(&wordField{name: name, found: found, of: func(w *words) *wordSet { return w.all()[i] }})
+	}
 	facts := factsOf(l)
 	d.AddField(document.NewTextFieldCustom(storedField, nil, facts.encode(), index.StoreField, nil))
 	return d

@@ -16,10 +16,13 @@ func highlightsOf(terms []*term) Highlights {
 	for i, t := range terms {
 		for _, word := range []string{t.word, t.near} {
 			if word != "" {
-				h.words[word], h.words[stem(word)] = true, true
+				h.words[word] = true
+				if !t.exact {
+					h.words[stem(word)] = true
+				}
 			}
 		}
-		if i == len(terms)-1 && len(t.word) >= minStart {
+		if (t.start || i == len(terms)-1 && !t.exact) && len(t.word) >= minStart {
 			h.start = t.word
 		}
 	}

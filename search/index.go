@@ -20,6 +20,9 @@ type Options struct {
 	DB      *store.DB
 	Tenants []market.TenantID // whose agents are found; nil is market.MainTenant
 	Logger  *slog.Logger      // nil discards
+
+	Ranking  *Ranking  // nil is DefaultRanking
+	Synonyms *Synonyms // nil is DefaultSynonyms
 }
 
 // Index is an open index. Search and the methods that report are for any goroutine.
@@ -29,6 +32,7 @@ type Index struct {
 	tenants []market.TenantID
 	log     *slog.Logger
 	hold    *store.Retention
+	rules   rules
 
 	gen     *generation // owned by Run, and by Open and Close before and after it
 	next    int         // number of the next generation; owned like gen
@@ -57,6 +61,12 @@ func Open(o Options) (*Index, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Ranking == nil {
+		o.Ranking = &DefaultRanking
+	}
+	if o.Synonyms == nil {
+		o.Synonyms = DefaultSynonyms()
+	}
 	if o.Tenants == nil {
 		o.Tenants = []market.TenantID{market.MainTenant}
 	}
@@ -64,7 +74,7 @@ func Open(o Options) (*Index, error) {
 		return nil, fmt.Errorf("search: making the directory: %w", err)
 	}
 	ix := &Index{
-		dir: o.Dir, db: o.DB, tenants: o.Tenants, log: o.Logger,
+		dir: o.Dir, db: o.DB, tenants: o.Tenants, log: o.Logger, rules: rules{o.Ranking, o.Synonyms},
 		again: make(chan struct{}, 1), damaged: make(chan error, 1), wanted: make(chan struct{}, 1), changed: make(chan struct{}), built: make(chan struct{}),
 	}
 	if err := ix.readShelves(context.Background(), o.Tenants); err != nil {

@@ -22,7 +22,8 @@ import (
 //	       or exchanged with the next; any but the first character of the name: five
 //	       letters or more
 //	rare   the three words of its summary that the fewest listings have (in name and
-//	       summary), in the order of the summary: three words of three characters or more
+//	       summary), in the order of the summary: three words of three characters or
+//	       more that at most one listing in a hundred has
 //
 // Listings are drawn evenly, popular or not, and are counted as found only themselves: a
 // listing of the same name, or one that fits as well, in its place is a miss.
@@ -41,7 +42,7 @@ type known struct {
 // drawKnown makes n queries of each kind. The same seed and listings give the same.
 func drawKnown(agents []market.Agent, seed uint64, n int) []known {
 	rng := rand.New(rand.NewPCG(seed, 0x50554b))
-	d := drawer{rng: rng, df: frequencies(agents)}
+	d := drawer{rng: rng, df: frequencies(agents), n: len(agents)}
 	var all []known
 	for _, kind := range knownKinds {
 		for range n {
@@ -60,6 +61,7 @@ func drawKnown(agents []market.Agent, seed uint64, n int) []known {
 type drawer struct {
 	rng *rand.Rand
 	df  map[string]int
+	n   int // listings
 }
 
 func (d *drawer) query(kind string, a *market.Agent) (string, bool) {
@@ -110,7 +112,7 @@ func (d *drawer) typo(name []rune) (string, bool) {
 }
 
 func (d *drawer) rare(summary string) (string, bool) {
-	words := slices.DeleteFunc(plainWords(summary), func(w string) bool { return len([]rune(w)) < 3 })
+	words := slices.DeleteFunc(plainWords(summary), func(w string) bool { return len([]rune(w)) < 3 || d.df[w] > max(d.n/100, 3) })
 	var distinct []string
 	for _, w := range words {
 		if !slices.Contains(distinct, w) {

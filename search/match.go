@@ -2,53 +2,53 @@ package search
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/bits"
-	"slices"
 	"strings"
 	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	segment "github.com/blevesearch/scorch_segment_api/v2"
 	"github.com/souk-market/souk/internal/market"
-)
-
-// Weights of the ways in which a word can match; the formula is in doc.go.
-const (
-	weightName  = 1.5
-	weightText  = 1.0
-	weightBody  = 0.3 // for a word of the description, the facts or the seller's name
-	weightStem  = 0.6 // for another form of the word, where the word itself is not
-	nearFactor  = 0.7 // of the weights, for a word spelled nearly so
-	startFactor = 0.6 // and for one that the query's word is the beginning of
-	tailFactor  = 1.3 // for a name whose part after the slash is the query
-	popularity0 = 8.0 // log10 of the popularity that counts in full
 )
 
 // searcher answers one query on one view.
 type searcher struct {
 	ctx    context.Context
 	view   *view
-	tenant market.TenantID
 	tree   *shelfTree
-	fields fieldNames
-	docs   float64
-	found  map[lookup]rowSet // what has been looked up
+	tenant market.TenantID
+	rules
+	fields    fieldNames
+	languages []language
+	docs      float64
+	found     map[lookup]rowSet // what has been looked up
+	dicts     map[string][]segment.TermDictionary
+	work      work
+}
+
+// rules are what an operator can set.
+type rules struct {
+	rank     *Ranking
+	synonyms *Synonyms
 }
 
 // lookup is a word in a field.
 type lookup struct{ field, word string }
 
-func newSearcher(ctx context.Context, v *view, tenant market.TenantID) *searcher {
-	return &searcher{
-		ctx: ctx, view: v, tenant: tenant, fields: fieldsOf(tenant), docs: float64(v.docs[tenant]), found: map[lookup]rowSet{},
-	}
+// work counts what a search does, so that a test can bound it.
+type work struct {
+	lookups  int // of words in a field, all segments together
+	compared int // words and names whose distance was computed
+	read     int // words and names gone through
 }
 
-// source is one way in which a term matches: the rows of one word in one field.
-type source struct {
-	rows   rowSet
-	weight float32
-	named  bool // the word is in the name
+func newSearcher(ctx context.Context, v *view, tenant market.TenantID, by rules) *searcher {
+	return &searcher{
+		ctx: ctx, view: v, tenant: tenant, rules: by, fields: fieldsOf(tenant),
+		docs: float64(v.docs[tenant]), found: map[lookup]rowSet{}, dicts: map[string][]segment.TermDictionary{},
+	}
 }
 
 // rowSet has a set of rows for each segment of the view. The sets are not to be changed.
@@ -67,10 +67,15 @@ func (s *searcher) rowsOf(field, word string) (rowSet, error) {
 	if set, ok := s.found[lookup{field, word}]; ok {
 		return set, nil
 	}
+	s.work.lookups++
+	dicts, err := s.dictsOf(field)
+	if err != nil {
+		return nil, err
+	}
 	set := make(rowSet, len(s.view.segs))
 	for i := range s.view.segs {
 		seg := &s.view.segs[i]
-		rows, err := seg.rows(field, word)
+		rows, err := rowsIn(dicts[i], word)
 		if err != nil {
 			return nil, err
 		}
@@ -83,20 +88,109 @@ func (s *searcher) rowsOf(field, word string) (rowSet, error) {
 	return set, nil
 }
 
+func (s *searcher) dictsOf(field string) ([]segment.TermDictionary, error) {
+	if dicts := s.dicts[field]; dicts != nil {
+		return dicts, nil
+	}
+	dicts := make([]segment.TermDictionary, len(s.view.segs))
+	for i := range s.view.segs {
+		dict, err := s.view.segs[i].seg.Dictionary(field)
+		if err != nil {
+			return nil, fmt.Errorf("search: opening the words of %s: %w", field, err)
+		}
+		dicts[i] = dict
+	}
+	s.dicts[field] = dicts
+	return dicts, nil
+}
+
+// rowsWhere collects the live rows that each segment's lexicon yields.
+func (s *searcher) rowsWhere(each func(lex *lexicon, yield func(row uint32))) (rowSet, error) {
+	set := make(rowSet, len(s.view.segs))
+	for i := range s.view.segs {
+		lex, err := s.lexicon(i)
+		if err != nil {
+			return nil, err
+		}
+		rows := roaring.New()
+		each(lex, rows.Add)
+		if s.view.segs[i].deletions {
+			rows.And(s.view.segs[i].live[s.tenant])
+		}
+		set[i] = rows
+	}
+	return set, nil
+}
+
+func (s *searcher) lexicon(i int) (*lexicon, error) { return s.view.segs[i].lexicon(s.tenant) }
+
+func (s *searcher) isLive(i int, row uint32) bool {
+	live := s.view.segs[i].live[s.tenant]
+	return live != nil && live.Contains(row)
+}
+
+func union(a, b rowSet) rowSet {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	both := make(rowSet, len(a))
+	for i := range a {
+		switch {
+		case a[i].IsEmpty():
+			both[i] = b[i]
+		case b[i].IsEmpty():
+			both[i] = a[i]
+		default:
+			both[i] = roaring.Or(a[i], b[i])
+		}
+	}
+	return both
+}
+
+// intersect takes nil for all rows.
+func intersect(a, b rowSet) rowSet {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	both := make(rowSet, len(a))
+	for i := range a {
+		both[i] = roaring.And(a[i], b[i])
+	}
+	return both
+}
+
+func minus(a, b rowSet) rowSet {
+	rest := make(rowSet, len(a))
+	for i := range a {
+		rest[i] = a[i]
+		if !a[i].IsEmpty() && !b[i].IsEmpty() {
+			rest[i] = roaring.AndNot(a[i], b[i])
+		}
+	}
+	return rest
+}
+
 // search answers a checked query.
 func (s *searcher) search(q Query) (Results, error) {
 	res := Results{Understood: q.Text}
 	if s.docs == 0 {
 		return res, nil
 	}
-	terms, err := s.understand(q.Text)
-	if err != nil || len(terms) == 0 && q.Text != "" {
+	m, err := s.understand(q.Text)
+	if err != nil || m.nothing && q.Text != "" {
 		return res, err
 	}
-	res.Understood, res.Corrected = understood(q.Text, terms)
-	r := ranking{searcher: s, query: q, terms: terms, page: newTop(q.Offset, q.Offset+q.Limit), tally: newTally(&q, s.tree)}
-	r.asked(q.Text)
-	r.asked(res.Understood)
+	res.Understood, res.Corrected, res.DidYouMean = m.text, m.corrected, m.instead
+	r := ranking{searcher: s, query: q, meaning: m, page: newTop(q.Offset, q.Offset+q.Limit), tally: newTally(&q, s.tree)}
+	if m.key != "" {
+		r.name, r.guessed = hashOf(keyOf(q.Text)), hashOf(keyOf(m.text))
+	}
 	for i := range s.view.segs {
 		if err := s.ctx.Err(); err != nil {
 			return res, err
@@ -104,13 +198,13 @@ func (s *searcher) search(q Query) (Results, error) {
 		r.segment(i)
 	}
 	res.Total = r.tally.total
-	res.Highlights = highlightsOf(terms)
+	res.Highlights = highlightsOf(m.terms)
 	res.IDs = r.ids()
 	if q.Facets {
 		res.Facets = r.tally.counted()
 	}
-	if r.tally.matched == 0 && len(terms) > 0 {
-		res.Nearby, err = s.nearby(terms)
+	if r.tally.matched == 0 && len(m.terms) > 0 {
+		res.Nearby, err = s.nearby(m)
 	}
 	return res, err
 }
@@ -118,40 +212,17 @@ func (s *searcher) search(q Query) (Results, error) {
 // ranking collects the best matches of a query, segment after segment.
 type ranking struct {
 	*searcher
-	query Query
-	terms []*term
-	keys  []uint64 // of the names that are the query itself
-	page  *top
-	tally *tally
-}
-
-func (r *ranking) asked(text string) {
-	if key := keyOf(text); key != "" && !slices.Contains(r.keys, hashOf(key)) {
-		r.keys = append(r.keys, hashOf(key))
-	}
-}
-
-// matches are the rows that match all terms.
-func (s *searcher) matches(segment int, terms []*term) *roaring.Bitmap {
-	rows := s.view.segs[segment].live[s.tenant]
-	if rows == nil {
-		return none
-	}
-	for i, t := range terms {
-		if i == 0 {
-			rows = t.rows[segment] // live ones only
-			continue
-		}
-		if rows = roaring.And(rows, t.rows[segment]); rows.IsEmpty() {
-			break
-		}
-	}
-	return rows
+	*meaning
+	query   Query
+	name    uint64 // hash of the name that the query is; 0 when it is none
+	guessed uint64 // and that it was corrected to
+	page    *top
+	tally   *tally
 }
 
 // segment adds the matches of one segment.
 func (r *ranking) segment(n int) {
-	matches := r.matches(n, r.terms)
+	matches := r.matches(n, r.meaning, r.terms, (*term).matching)
 	if matches.IsEmpty() {
 		return
 	}
@@ -195,47 +266,73 @@ func (r *ranking) inOrder(seg *segmentView, o *order, rows []uint32, sc *scratch
 func (r *ranking) score(n int, matches *roaring.Bitmap, rows []uint32, sc *scratch) func(uint32) hit {
 	seg := &r.view.segs[n]
 	r.addWeights(n, matches, rows, sc)
+	lex, err := r.lexicon(n)
 	return func(row uint32) hit {
-		score := float64(sc.scores[row])
-		if bits.OnesCount16(sc.named[row]) == len(r.terms) {
-			score *= 1 + min(1, float64(len(r.terms))/float64(seg.nameWords[row]))
+		h := hit{seg: seg, row: row, score: float64(sc.scores[row]) * r.factor(seg, row, sc)}
+		if err == nil && n < len(r.begin) {
+			h.score *= 1 + r.rank.Begins*r.beginShare(lex, n, row)
 		}
-		if slices.Contains(r.keys, seg.tailKey[row]) {
-			score *= tailFactor
+		switch {
+		case r.name != 0 && seg.nameKey[row] == r.name:
+			h.tier = tierName
+		case bits.OnesCount16(sc.sure[row]) == len(r.terms):
+			h.tier = tierSure
+		case r.guessed != 0 && seg.nameKey[row] == r.guessed:
+			h.tier = tierGuessedName
 		}
-		score *= 1 + 0.5*math.Log10(1+float64(seg.popularity[row]))/popularity0
-		return hit{seg: seg, row: row, score: score, exact: slices.Contains(r.keys, seg.nameKey[row])}
+		return h
 	}
 }
 
+// factor is what the sum of a row's weights is multiplied by.
+func (r *ranking) factor(seg *segmentView, row uint32, sc *scratch) float64 {
+	f := r.rank.prior(seg.popularity[row], float64(r.view.newest[r.tenant]-seg.updated[row])/86_400, float64(seg.rating[row])/1_000)
+	if bits.OnesCount16(sc.named[row]) == len(r.terms) {
+		f *= 1 + r.rank.Covers*min(1, float64(len(r.terms))/float64(seg.nameWords[row]))
+	}
+	if r.name != 0 && (seg.tailKey[row] == r.name || seg.tailKey[row] == r.guessed) {
+		f *= 1 + r.rank.Tail
+	}
+	return f
+}
+
+// beginShare is the share of a row's name that the query is the beginning of.
+func (r *ranking) beginShare(lex *lexicon, segment int, row uint32) float64 {
+	at := int(lex.at[row])
+	if b := r.begin[segment]; at < b.start || at >= b.end {
+		return 0
+	}
+	return float64(len(r.key)) / float64(len(lex.keys[at]))
+}
+
 // addWeights sums up for every row the weights of the ways in which it matches, and marks
-// the terms that its name has.
+// the terms that its name has, and those that it has without a guess.
 func (r *ranking) addWeights(n int, matches *roaring.Bitmap, rows []uint32, sc *scratch) {
 	sc.reset(rows, r.view.rows)
 	for i, t := range r.terms {
-		idf := float32(math.Log(1 + (r.docs-float64(t.n)+0.5)/(float64(t.n)+0.5)))
+		idf := math.Log(1 + (r.docs-float64(t.n)+0.5)/(float64(t.n)+0.5))
 		for _, src := range t.sources {
-			both := src.rows[n]
-			if len(r.terms) > 1 {
-				both = roaring.And(both, matches)
+			named, sure := uint16(0), uint16(0)
+			if src.how&inName != 0 {
+				named = 1 << i
 			}
-			add := idf * src.weight
-			mark := uint16(0)
-			if src.named {
-				mark = 1 << i
+			if src.how&guess == 0 {
+				sure = 1 << i
 			}
-			for it := both.ManyIterator(); ; {
-				k := it.NextMany(sc.buffer[:])
-				if k == 0 {
-					break
-				}
-				for _, row := range sc.buffer[:k] {
-					sc.scores[row] += add
-					sc.named[row] |= mark
-				}
-			}
+			sc.add(r.among(src.rows[n], matches), float32(idf*src.weight), named, sure)
+		}
+		for _, src := range t.beside {
+			sc.add(roaring.And(src.rows[n], matches), float32(idf*src.weight), 0, 0)
 		}
 	}
+}
+
+// among are the rows of a source that match.
+func (r *ranking) among(rows, matches *roaring.Bitmap) *roaring.Bitmap {
+	if len(r.terms) == 1 && len(r.must) == 0 && len(r.not) == 0 {
+		return rows // of one term all do
+	}
+	return roaring.And(rows, matches)
 }
 
 func (r *ranking) ids() []market.AgentID {
@@ -255,6 +352,7 @@ type scratch struct {
 	marked []bool // all false between uses
 	scores []float32
 	named  []uint16 // bit i: the name has term i
+	sure   []uint16 // bit i: it matches term i without a guess
 	buffer [256]uint32
 }
 
@@ -302,10 +400,25 @@ func (sc *scratch) mark(rows []uint32, size int) []bool {
 
 func (sc *scratch) reset(rows []uint32, size int) {
 	if len(sc.scores) < size {
-		sc.scores, sc.named = make([]float32, size), make([]uint16, size)
+		sc.scores, sc.named, sc.sure = make([]float32, size), make([]uint16, size), make([]uint16, size)
 	}
 	for _, row := range rows {
-		sc.scores[row], sc.named[row] = 0, 0
+		sc.scores[row], sc.named[row], sc.sure[row] = 0, 0, 0
+	}
+}
+
+// add adds to the scores of rows and marks them.
+func (sc *scratch) add(rows *roaring.Bitmap, weight float32, named, sure uint16) {
+	for it := rows.ManyIterator(); ; {
+		k := it.NextMany(sc.buffer[:])
+		if k == 0 {
+			return
+		}
+		for _, row := range sc.buffer[:k] {
+			sc.scores[row] += weight
+			sc.named[row] |= named
+			sc.sure[row] |= sure
+		}
 	}
 }
 
@@ -313,9 +426,19 @@ func (sc *scratch) reset(rows []uint32, size int) {
 type hit struct {
 	seg   *segmentView
 	row   uint32
-	exact bool // the query is its name
+	tier  tier
 	score float64
 }
+
+// tier is what comes before any score.
+type tier uint8
+
+const (
+	tierGuess       tier = iota // a word matches only as it was corrected
+	tierGuessedName             // and the corrected query is the listing's name
+	tierSure                    // all words match
+	tierName                    // the query is its name
+)
 
 func (h hit) id() market.AgentID { return h.seg.ids[h.row] }
 
@@ -323,9 +446,9 @@ func (h hit) id() market.AgentID { return h.seg.ids[h.row] }
 // overlap nor leave gaps, whatever segments the index has.
 func (h hit) before(o hit) bool {
 	switch {
-	case h.exact != o.exact:
-		return h.exact
-	case h.score != o.score && !(h.exact && o.exact):
+	case h.tier != o.tier:
+		return h.tier > o.tier
+	case h.score != o.score && h.tier != tierName && h.tier != tierGuessedName:
 		return h.score > o.score
 	}
 	if a, b := h.seg.popularity[h.row], o.seg.popularity[o.row]; a != b {

@@ -14,19 +14,20 @@ const (
 // nearby proposes texts for terms that together match nothing: a word that matches
 // nothing replaced by the likeliest one two edits away; each word left out; as many words
 // as match together, the rarest first. All proposals have results.
-func (s *searcher) nearby(terms []*term) ([]string, error) {
-	list, err := s.respelled(terms)
+func (s *searcher) nearby(m *meaning) ([]string, error) {
+	list, err := s.respelled(m)
 	if err != nil {
 		return nil, err
 	}
-	list = append(list, s.without(terms)...)
+	list = append(list, s.without(m)...)
 	if len(list) == 0 {
-		list = append(list, s.together(terms)...)
+		list = append(list, s.together(m)...)
 	}
 	return list[:min(len(list), maxNearby)], nil
 }
 
-func (s *searcher) respelled(terms []*term) ([]string, error) {
+func (s *searcher) respelled(m *meaning) ([]string, error) {
+	terms := m.terms
 	i := slices.IndexFunc(terms, func(t *term) bool { return t.n == 0 })
 	if i < 0 || len(terms[i].word) < minNear || len(terms[i].word) > maxNear {
 		return nil, nil
@@ -38,12 +39,12 @@ func (s *searcher) respelled(terms []*term) ([]string, error) {
 	var list []string
 	for _, w := range near {
 		t := &term{word: w.word}
-		if err := s.addWord(t, w.word, 1); err != nil {
+		if err := s.addWord(t, w.word, 1, 0); err != nil {
 			return nil, err
 		}
 		others := slices.Clone(terms)
 		others[i] = t
-		if s.countTogether(others) > 0 {
+		if s.countTogether(m, others) > 0 {
 			list = append(list, textOf(others))
 		}
 		if len(list) == maxNearby-1 {
@@ -54,7 +55,8 @@ func (s *searcher) respelled(terms []*term) ([]string, error) {
 }
 
 // without leaves out one word at a time; what finds fewest, the most specific, is first.
-func (s *searcher) without(terms []*term) []string {
+func (s *searcher) without(m *meaning) []string {
+	terms := m.terms
 	if len(terms) < 2 {
 		return nil
 	}
@@ -65,7 +67,7 @@ func (s *searcher) without(terms []*term) []string {
 	var choices []choice
 	for i := range terms {
 		others := slices.Delete(slices.Clone(terms), i, i+1)
-		if n := s.countTogether(others); n > 0 {
+		if n := s.countTogether(m, others); n > 0 {
 			choices = append(choices, choice{textOf(others), n})
 		}
 	}
@@ -78,12 +80,13 @@ func (s *searcher) without(terms []*term) []string {
 }
 
 // together keeps, rarest first, the words that match with those already kept.
-func (s *searcher) together(terms []*term) []string {
+func (s *searcher) together(m *meaning) []string {
+	terms := m.terms
 	byRarity := slices.Clone(terms)
 	slices.SortStableFunc(byRarity, func(a, b *term) int { return cmp.Compare(a.n, b.n) })
 	var kept []*term
 	for _, t := range byRarity {
-		if s.countTogether(append(slices.Clone(kept), t)) > 0 {
+		if s.countTogether(m, append(slices.Clone(kept), t)) > 0 {
 			kept = append(kept, t)
 		}
 	}
@@ -95,10 +98,10 @@ func (s *searcher) together(terms []*term) []string {
 }
 
 // countTogether is the number of documents that match all terms.
-func (s *searcher) countTogether(terms []*term) int {
+func (s *searcher) countTogether(m *meaning, terms []*term) int {
 	n := 0
 	for i := range s.view.segs {
-		n += int(s.matches(i, terms).GetCardinality())
+		n += int(s.matches(i, m, terms, (*term).matching).GetCardinality())
 	}
 	return n
 }

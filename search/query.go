@@ -25,8 +25,8 @@ var Sorts = []Sort{ByRelevance, ByPopularity, ByDate, ByPrice, ByRating}
 
 // Limits of a query.
 const (
-	MaxText      = 256 // bytes
-	MaxWords     = 12  // without stop words
+	MaxText      = 256 // bytes of a text; the rest is left out
+	MaxWords     = 12  // without stop words; the rest is left out
 	MaxLimit     = 100
 	MaxOffset    = 1_000_000 // more than there are: all results can be paged through
 	DefaultLimit = 20        // for Limit 0
@@ -70,8 +70,6 @@ type Results struct {
 // check applies the limits and returns the query with defaults filled in.
 func (q Query) check() (Query, error) {
 	switch {
-	case len(q.Text) > MaxText:
-		return q, market.FieldErrorf("q", "A search can have up to %d characters. Please shorten it to the words that matter.", MaxText)
 	case q.Limit < 0 || q.Limit > MaxLimit:
 		return q, market.FieldErrorf("limit", "The limit is a number from 1 to %d.", MaxLimit)
 	case q.Offset < 0 || q.Offset > MaxOffset:
@@ -86,8 +84,20 @@ func (q Query) check() (Query, error) {
 	if q.Limit == 0 {
 		q.Limit = DefaultLimit
 	}
-	q.Text = market.CleanText(strings.ToValidUTF8(q.Text, " "))
+	q.Text = shorten(market.CleanText(strings.ToValidUTF8(shorten(q.Text, 4*MaxText), " ")), MaxText)
 	return q, nil
+}
+
+// shorten cuts a text at the last space before n bytes, if there is one.
+func shorten(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	text = cut(text, n)
+	if i := strings.LastIndexByte(text, ' '); i > 0 {
+		return text[:i]
+	}
+	return text
 }
 
 // Search finds agents. Errors are Invalid for a query beyond the limits, Unavailable while
@@ -105,7 +115,7 @@ func (ix *Index) Search(ctx context.Context, q Query) (Results, error) {
 	var res Results
 	err = guard(func() error {
 		var err error
-		s := newSearcher(ctx, v, q.Tenant)
+		s := newSearcher(ctx, v, q.Tenant, ix.rules)
 		s.tree = ix.shelvesOf(q.Tenant)
 		res, err = s.search(q)
 		return err

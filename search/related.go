@@ -33,7 +33,7 @@ func (ix *Index) Related(ctx context.Context, tenant market.TenantID, a *market.
 	}
 	defer release()
 	err = guard(func() error {
-		r := relation{searcher: newSearcher(ctx, v, tenant), agent: a, best: newTop(0, min(max(n, 0), MaxRelated))}
+		r := relation{searcher: newSearcher(ctx, v, tenant, ix.rules), agent: a, best: newTop(0, min(max(n, 0), MaxRelated))}
 		if r.docs > 0 && n > 0 {
 			ids, err = r.find()
 		}

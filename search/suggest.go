@@ -77,17 +77,6 @@ func (ix *Index) Suggest(ctx context.Context, q SuggestQuery) (list []Suggestion
 	return list, err
 }
 
-// cut is the beginning of a text that has at most n bytes.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
-
 // suggester answers one SuggestQuery.
 type suggester struct {
 	view   *view

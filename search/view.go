@@ -15,7 +15,9 @@ type view struct {
 	snap *scorch.IndexSnapshot
 	segs []segmentView
 	docs map[market.TenantID]int // live ones
-	rows int                     // of the largest segment: the size of scratch arrays
+
+	newest map[market.TenantID]int64 // when the listing updated last was: Unix seconds
+	rows   int                       // of the largest segment: the size of scratch arrays
 }
 
 // segmentView is a segment with its columns.
@@ -30,7 +32,7 @@ type segmentView struct {
 // newView builds the view of a snapshot, with the columns of known segments where it has
 // them. It takes the snapshot over.
 func newView(snap *scorch.IndexSnapshot, known map[uint64]*columns) (v *view, all map[uint64]*columns, err error) {
-	v = &view{snap: snap, docs: map[market.TenantID]int{}}
+	v = &view{snap: snap, docs: map[market.TenantID]int{}, newest: map[market.TenantID]int64{}}
 	all = map[uint64]*columns{}
 	for _, s := range snap.Segments() {
 		c := known[s.Id()]
@@ -48,6 +50,7 @@ func newView(snap *scorch.IndexSnapshot, known map[uint64]*columns) (v *view, al
 				sv.deletions = true
 			}
 			sv.live[tenant] = rows
+			v.newest[tenant] = max(v.newest[tenant], c.newest[tenant])
 			v.docs[tenant] += int(rows.GetCardinality())
 		}
 		v.segs = append(v.segs, sv)
@@ -58,16 +61,12 @@ func newView(snap *scorch.IndexSnapshot, known map[uint64]*columns) (v *view, al
 
 var none = roaring.New()
 
-// rows returns the rows that have a word in a field, deleted ones among them. The bitmap
-// may lie in the index's file: not to be changed, nor kept beyond the snapshot.
-func (s *segmentView) rows(field, word string) (*roaring.Bitmap, error) {
-	dict, err := s.seg.Dictionary(field)
-	if err != nil {
-		return nil, fmt.Errorf("search: opening the words of %s: %w", field, err)
-	}
+// rowsIn returns the rows that have a word, deleted ones among them. The bitmap may lie in
+// the index's file: not to be changed, nor kept beyond the snapshot.
+func rowsIn(dict segment.TermDictionary, word string) (*roaring.Bitmap, error) {
 	list, err := dict.PostingsList([]byte(word), nil, nil)
 	if err != nil {
-		return nil, fmt.Errorf("search: looking up a word in %s: %w", field, err)
+		return nil, fmt.Errorf("search: looking up a word: %w", err)
 	}
 	it, ok := list.Iterator(false, false, false, nil).(segment.OptimizablePostingsIterator)
 	if !ok {

@@ -5,8 +5,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/blevesearch/snowballstem"
-	"github.com/blevesearch/snowballstem/english"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -41,7 +39,7 @@ func classOf(r rune) runeClass {
 	switch {
 	case r < utf8.RuneSelf:
 		return classOfASCII(byte(r))
-	case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai):
+	case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar):
 		return dense
 	case unicode.IsUpper(r) || unicode.IsTitle(r):
 		return upper
@@ -69,7 +67,8 @@ func classOfASCII(c byte) runeClass {
 
 // chunksOf splits a text at everything that is neither letter nor digit, and each chunk
 // into parts where case or kind changes: "MCPServer" is MCP and Server, "gpt4all" is gpt,
-// 4 and all, and a run of Chinese, Japanese or Thai is its overlapping pairs.
+// 4 and all, and a run of Chinese, Japanese, Korean, Thai, Lao, Khmer or Burmese is its
+// overlapping pairs.
 func chunksOf(text string) []chunk {
 	var chunks []chunk
 	end := -1 // of the last chunk
@@ -193,7 +192,8 @@ func pairs(s string) []string {
 }
 
 // fold makes one form of what reads the same: compatibility forms decomposed, marks
-// dropped, lower case, at most maxWord bytes.
+// dropped, letters that have no decomposition spelled out, lower case, at most maxWord
+// bytes.
 func fold(s string) string {
 	if !plainASCII(s) {
 		s = strings.Map(func(r rune) rune {
@@ -201,18 +201,27 @@ func fold(s string) string {
 				return -1
 			}
 			return r
-		}, norm.NFKD.String(s))
+		}, shortI.Replace(norm.NFKD.String(s)))
 		s = norm.NFC.String(s)
+		return cut(letters.Replace(strings.ToLower(s)), maxWord)
 	}
-	s = strings.ToLower(s)
-	if len(s) <= maxWord {
+	return cut(strings.ToLower(s), maxWord)
+}
+
+// shortI keeps a letter of Cyrillic that isn't another one with a mark.
+var shortI = strings.NewReplacer("и\u0306", "й", "И\u0306", "Й")
+
+var letters = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ø", "o", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "ı", "i")
+
+// cut returns the first characters of a text that have at most n bytes together.
+func cut(s string, n int) string {
+	if len(s) <= n {
 		return s
 	}
-	cut := maxWord
-	for !utf8.RuneStart(s[cut]) {
-		cut--
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
 	}
-	return s[:cut]
+	return s[:n]
 }
 
 func plainASCII(s string) bool {
@@ -246,21 +255,8 @@ func keyOf(text string) string {
 	return b.String()
 }
 
-// stem returns the English stem of a word, the word itself when it isn't one of English
-// letters or has fewer than four.
-func stem(word string) string {
-	if len(word) < 4 {
-		return word
-	}
-	for i := range len(word) {
-		if word[i] < 'a' || word[i] > 'z' {
-			return word
-		}
-	}
-	env := snowballstem.NewEnv(word)
-	english.Stem(env)
-	return env.Current()
-}
+// stem returns the English stem of a word.
+func stem(word string) string { return english.bare(word) }
 
 // stopWords are left out of text, and of queries that have other words. Of a name they
 // are words like any other.
