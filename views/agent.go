@@ -50,6 +50,9 @@ func (p Agent) moreLike() Link {
 	return Link{"More in " + c.Title, CategoryPath(c.Slug)}
 }
 
+// longName is from how many bytes on a name is written smaller.
+const longName = 60
+
 // free reports whether the agent can be had for nothing only.
 func (p Agent) free() bool {
 	for _, o := range p.Offers {

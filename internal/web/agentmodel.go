@@ -16,7 +16,7 @@ const ownTerms = "You may use the agent yourself on any of your own machines, an
 
 // agentPage is an agent's page without what is related.
 func (s *Server) agentPage(d *catalog.Detail) views.Agent {
-	return views.Agent{
+	v := views.Agent{
 		Meta: views.Meta{
 			Title: d.Name, Description: d.Summary, Canonical: views.AgentPath(d.Slug), NoIndex: !d.Visible(), Type: "product",
 			Image: ogPath(&d.Agent), Others: []views.Other{{Type: "text/markdown", Title: d.Name + " as Markdown", Href: views.AgentPath(d.Slug) + ".md"}},
@@ -30,6 +30,10 @@ func (s *Server) agentPage(d *catalog.Detail) views.Agent {
 		Releases: s.releasesOf(d), Reviews: reviewsOf(d.Reviews.Reviews),
 		Refunds: refundTerms, License: licenceOf(d),
 	}
+	if v.Unlisted {
+		v.Meta.Image, v.Meta.Others = "", nil // there are none
+	}
+	return v
 }
 
 // written makes HTML of what a seller or operator wrote, its headings from a level on.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"image/png"
 	"net/http"
 	"net/url"
 	"slices"
@@ -231,8 +232,18 @@ func mustBeComplete(t *testing.T, v any) {
 // page, and compares what it asks for with what search engines are told.
 func TestStructuredPriceIsTheCheckoutPrice(t *testing.T) {
 	b := open(t, false)
-	b.change(b.paid.ID, func(_ *store.Tx, a *market.Agent) error {
-		a.Summary, a.Offer.Name, a.Rating = "Does <b>it</b> & \u202emore</script>", "Single", market.Rating{Stars: [5]int{0, 0, 1, 0, 3}}
+	b.change(b.paid.ID, func(tx *store.Tx, a *market.Agent) error {
+		for i, stars := range []int{3, 5, 5, 5} {
+			r := market.Review{
+				ID: market.ReviewID(fmt.Sprintf("rev_%d", i)), Agent: a.ID, Line: market.LineID(fmt.Sprintf("lin_%d", i)), Name: "Reader",
+				Stars: stars, State: market.ReviewPublished, Created: tx.Now(),
+			}
+			if err := store.Reviews.Put(tx, &r); err != nil {
+				return err
+			}
+			a.Rating.Stars[stars-1]++
+		}
+		a.Summary, a.Offer.Name = "Does <b>it</b> & \u202emore</script>", "Single"
 		a.Also = []market.Offer{{ID: "off_team", Name: "Team", Price: market.Money{Amount: 123456, Currency: "USD"}, License: true}, {ID: "off_free", Name: "Try", Price: market.Money{}}}
 		return nil
 	})
@@ -454,4 +465,21 @@ func TestReviewsArePaged(t *testing.T) {
 	if got := b.look("/agents/paid-thing", http.StatusOK).Find(".review").Length(); got != 4 {
 		t.Errorf("the agent's page has %d reviews", got)
 	}
+}
+
+func TestPreviewsAreOfWhatIsOnTheShelf(t *testing.T) {
+	b := open(t, false)
+	image, _ := b.look("/agents/free-thing", http.StatusOK).Find("meta[property='og:image']").Attr("content")
+	path := strings.TrimPrefix(image, b.URL)
+	p := b.browser().get(path)
+	if config, err := png.DecodeConfig(strings.NewReader(p.body)); err != nil || config.Width != 1200 || config.Height != 630 || p.Header.Get("Content-Type") != "image/png" {
+		t.Errorf("%s is no preview: %v, %+v", image, err, config)
+	}
+	b.change(b.free.ID, func(_ *store.Tx, a *market.Agent) error {
+		a.State = market.ListingSuspended
+		return nil
+	})
+	b.look(path, http.StatusNotFound)
+	b.look("/og/agt_never.png", http.StatusNotFound)
+	b.look("/og/x", http.StatusNotFound)
 }

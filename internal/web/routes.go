@@ -39,6 +39,7 @@ func (s *Server) routes() http.Handler {
 		"GET /tiles/{file}":                       s.tile,
 		"GET /favicon.ico":                        s.favicon,
 		"GET /robots.txt":                         s.kept(s.robots),
+		"GET /og/{file}":                          s.kept(s.og),
 		"GET /llms.txt":                           s.kept(s.llms),
 		"GET /sitemap.xml":                        s.kept(s.sitemapIndex),
 		"GET /sitemaps/{file}":                    s.kept(s.sitemap),
@@ -66,7 +67,8 @@ var forEverybody = map[string]bool{
 	"GET /{$}": true, "GET /search": true, "GET /agents/{slug}": true, "GET /terms": true, "GET /agents/{slug}/reviews": true,
 	"GET /sellers/{slug}": true, "GET /pages/{slug}": true, "GET /assets/{name...}": true,
 	"GET /categories/{slug}": true, "GET /tags/{tag}": true, "GET /suggest": true,
-	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /llms.txt": true, "GET /sitemap.xml": true,
+	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /llms.txt": true, "GET /og/{file}": true,
+	"GET /sitemap.xml":     true,
 	"GET /sitemaps/{file}": true, "GET /": true,
 }
 

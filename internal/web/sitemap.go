@@ -40,13 +40,13 @@ func (s *Server) mapped(path string, modified time.Time) mapEntry {
 }
 
 type placeSet struct {
-	XMLName xml.Name `xml:"http://www.sitemaps.org/schemas/sitemap/0.9 urlset"`
-	Places  []mapEntry  `xml:"url"`
+	XMLName xml.Name   `xml:"http://www.sitemaps.org/schemas/sitemap/0.9 urlset"`
+	Places  []mapEntry `xml:"url"`
 }
 
 type placeIndex struct {
-	XMLName xml.Name `xml:"http://www.sitemaps.org/schemas/sitemap/0.9 sitemapindex"`
-	Places  []mapEntry  `xml:"sitemap"`
+	XMLName xml.Name   `xml:"http://www.sitemaps.org/schemas/sitemap/0.9 sitemapindex"`
+	Places  []mapEntry `xml:"sitemap"`
 }
 
 func xmlDocument(v any) (content, error) {

@@ -35,10 +35,16 @@ func Contrast(a, b OKLCH) float64 {
 	return (max(la, lb) + 0.05) / (min(la, lb) + 0.05)
 }
 
+// RGB is the colour in sRGB.
+func (c OKLCH) RGB() (r, g, b uint8) {
+	lr, lg, lb := c.Linear()
+	return encode(lr), encode(lg), encode(lb)
+}
+
 // Hex is the colour as "#rrggbb".
 func (c OKLCH) Hex() string {
-	r, g, b := c.Linear()
-	return fmt.Sprintf("#%02x%02x%02x", encode(r), encode(g), encode(b))
+	r, g, b := c.RGB()
+	return fmt.Sprintf("#%02x%02x%02x", r, g, b)
 }
 
 // encode applies sRGB's transfer function.
