@@ -113,6 +113,25 @@ func TestInBrowser(t *testing.T) {
 			t.Errorf("far down the page the buy button's row is at %.0f px, want 0", top)
 		}
 	})
+	t.Run("what is bought is above the fold of a phone", func(t *testing.T) {
+		for page, height := range map[string]float64{"agent": 640, "agent, two offers": 740} {
+			var below string
+			run(t, ctx, open(page, 360, int64(height)), chromedp.Evaluate(`[".goods-head h1", ".goods-head .lead", ".facts .rating", ".by-line", ".buy-price", ".buy .primary", ".ticks li:last-child, .offer-gets"]
+				.filter(s => { const e = document.querySelector(s); return !e || e.getBoundingClientRect().bottom > innerHeight; }).join()`, &below))
+			if below != "" {
+				t.Errorf("%s: %s is not above the fold", page, below)
+			}
+		}
+	})
+	t.Run("the chosen offer's price is shown", func(t *testing.T) {
+		var before, after string
+		shown := `[...document.querySelectorAll(".pick")].filter(e => e.offsetParent).map(e => e.textContent.trim()).join()`
+		run(t, ctx, open("agent, two offers", 360, 740), chromedp.Evaluate(shown, &before),
+			chromedp.Click(`input[value=b]`, chromedp.ByQuery), chromedp.Evaluate(shown, &after))
+		if !strings.HasPrefix(plainSpace(before), "9.00 USD") || !strings.HasPrefix(plainSpace(after), "1,250.00 USD") {
+			t.Errorf("first %q, then %q", before, after)
+		}
+	})
 	t.Run("payment arrives", func(t *testing.T) {
 		run(t, ctx, open("receipt", 1280, 800), chromedp.WaitVisible(`[data-state=confirming]`, chromedp.ByQuery))
 		paid := Paid

@@ -32,6 +32,7 @@ func (s *Server) home(tx store.Reader, _ address) (content, error) {
 		Meta: views.Meta{
 			Description: "Find, buy and run AI agents and tools: MCP servers, coding agents, SDKs and more.",
 			Canonical:   "/",
+			Others:      feedsOf("New agents", "/search"),
 		},
 		Total: h.Total, Shelves: site.Categories, Popular: cards(h.Popular), New: cards(h.Newest), Picks: cards(h.Picks),
 		Tries: []string{"langchain chroma", "playwright mcp", "postgres"},

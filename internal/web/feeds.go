@@ -94,7 +94,10 @@ func (s *Server) feedQuery(r *http.Request) (q search.Query, title string, err e
 	if q.Text != "" {
 		title = "“" + q.Text + "”"
 	}
-	slug := r.PathValue("slug")
+	slug, sellers := r.PathValue("slug"), form.Get("seller")
+	if strings.HasPrefix(r.Pattern, "GET /sellers/") {
+		sellers = slug
+	}
 	err = s.Catalog.Store.View(r.Context(), s.Catalog.Tenant, func(tx *store.ReadTx) error {
 		switch {
 		case strings.HasPrefix(r.Pattern, "GET /categories/"):
@@ -105,8 +108,9 @@ func (s *Server) feedQuery(r *http.Request) (q search.Query, title string, err e
 			q.Filters.Categories, title = []market.Category{market.Category(slug)}, tree.Shelf(market.Category(slug)).Title
 		case strings.HasPrefix(r.Pattern, "GET /tags/"):
 			q.Filters.Tags, title = []market.Tag{market.Tag(slug)}, "Agents tagged "+slug
-		case strings.HasPrefix(r.Pattern, "GET /sellers/"):
-			seller, err := store.SellerBySlug.Load(tx, slug)
+		}
+		if sellers != "" {
+			seller, err := store.SellerBySlug.Load(tx, sellers)
 			q.Filters.Seller, title = seller.ID, seller.Name
 			return err
 		}

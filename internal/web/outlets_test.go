@@ -340,6 +340,7 @@ func TestFeeds(t *testing.T) {
 	b := open(t, false)
 	const nasty = "A </title> ]]> & \x01 \u202e\"thing\""
 	b.change(b.free.ID, func(_ *store.Tx, a *market.Agent) error {
+		a.Tags = []market.Tag{"tools"}
 		a.Name, a.Summary, a.Updated = nasty, nasty, time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
 		return nil
 	})
@@ -384,7 +385,7 @@ func TestFeeds(t *testing.T) {
 			t.Errorf("%s answers %d, want %d", path, got, status)
 		}
 	}
-	for _, path := range []string{"/sellers/attic"} {
+	for _, path := range []string{"/sellers/attic", "/", "/search?seller=attic", "/categories/data", "/tags/tools"} {
 		b.look(path, http.StatusOK).Find("link[rel=alternate]").Each(func(_ int, s *goquery.Selection) {
 			href, _ := s.Attr("href")
 			if got := b.browser().get(href); got.StatusCode != http.StatusOK {
