@@ -32,11 +32,9 @@ func DetailOf(tx store.Reader, slug string, n int) (d Detail, err error) {
 	if d.Text, err = textOf(tx, d.ID); err != nil {
 		return d, err
 	}
-	shelves, err := Shelves(tx)
-	if err != nil {
+	if d.Path, err = PathOf(tx, d.Category); err != nil {
 		return d, err
 	}
-	d.Path = shelves.Path(d.Category)
 	if d.Releases, err = publicReleases(tx, &d.Agent); err != nil {
 		return d, err
 	}

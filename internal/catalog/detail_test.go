@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -94,6 +95,11 @@ func TestShelvesInTwoLevels(t *testing.T) {
 		tree, err := catalog.Shelves(tx)
 		if err != nil || len(tree) != 2 || tree[0].Title != "Lost" || len(tree[1].Below) != 1 {
 			t.Fatalf("%+v, %v", tree, err)
+		}
+		for _, c := range []market.Category{"sdk", "build", "lost", "mcp-server", "gone"} {
+			if got, err := catalog.PathOf(tx, c); err != nil || fmt.Sprint(got) != fmt.Sprint(tree.Path(c)) {
+				t.Errorf("the path of %s is %v, %v, and in the tree %v", c, got, err, tree.Path(c))
+			}
 		}
 		if path := tree.Path("sdk"); len(path) != 2 || path[0].Title != "Build" {
 			t.Errorf("the path to sdk is %+v", path)

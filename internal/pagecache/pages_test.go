@@ -2,6 +2,7 @@ package pagecache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -123,18 +124,22 @@ func anAgent(n int, popularity int64, category string) *market.Agent {
 func someCommit(t testing.TB, db *store.DB, rng *rand.Rand) {
 	t.Helper()
 	n, popularity, category := rng.IntN(12), rng.Int64N(20), categories[rng.IntN(2)]
+	id := agentID(int(popularity) % 12)
 	update(t, db, func(tx *store.Tx) error {
-		switch n {
-		case 0:
-			return store.Shelves.Put(tx, &market.Shelf{Category: market.Category(category), Place: int(popularity)})
-		case 1:
-			return store.Redirects.Put(tx, &market.Redirect{Slug: "old", Agent: agentID(int(popularity) % 12)})
-		case 2:
+		there, err := store.Agents.Has(tx, id)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return store.Shelves.Put(tx, &market.Shelf{Category: market.Category(category), Title: "Shelf", Place: int(popularity)})
+		case n == 1 && there:
+			return store.Redirects.Put(tx, &market.Redirect{Slug: "old", Agent: id})
+		case n == 2:
 			return store.Redirects.Delete(tx, "old")
-		case 3:
-			return store.Texts.Put(tx, &market.AgentText{Agent: agentID(int(popularity) % 12), Description: fmt.Sprint(popularity)})
-		case 4:
-			return store.Agents.Delete(tx, agentID(int(popularity)%12))
+		case n == 3 && there:
+			return store.Texts.Put(tx, &market.AgentText{Agent: id, Description: fmt.Sprint(popularity)})
+		case n == 4:
+			return errors.Join(store.Redirects.Delete(tx, "old"), store.Texts.Delete(tx, id), store.Agents.Delete(tx, id))
 		}
 		return store.Agents.Put(tx, anAgent(n, popularity, category))
 	})
