@@ -2,6 +2,7 @@ package search
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,19 +16,37 @@ import (
 	"github.com/souk-market/souk/store/storetest"
 )
 
-// listingsEnv names a file of listings in the format of testdata/agents.tsv; the figures
-// in PERFORMANCE.md are for 30,000.
+// listingsEnv names, where the flag -listings doesn't, a file of listings in the format of
+// testdata/agents.tsv; the figures in PERFORMANCE.md are for 30,000. -copies has each of
+// them several times, under names of their own.
 //
-//	SOUK_LISTINGS=agents.tsv go test ./search -run - -bench . -benchtime 3s
+//	go test ./search -run - -bench . -benchtime 3s -listings agents.tsv
 const listingsEnv = "SOUK_LISTINGS"
+
+var copiesFlag = flag.Int("copies", 1, "how often each listing is there")
 
 func listings(b *testing.B) []market.Agent {
 	b.Helper()
-	path := os.Getenv(listingsEnv)
-	if path == "" {
-		b.Skipf("%s is not set: it names a file of listings, id name summary version popularity source category updated, separated by tabs", listingsEnv)
+	if *listingsFlag == "" {
+		b.Skip("-listings is not set: it names a file of listings, id name summary version popularity source category updated, separated by tabs")
 	}
-	return readAgents(b, path)
+	all := readAgents(b, *listingsFlag)
+	slugs := map[string]bool{}
+	var agents []market.Agent
+	for n := range *copiesFlag {
+		for _, a := range all {
+			if n > 0 {
+				a.ID, a.ExternalID = market.NewAgentID(time.Now()), fmt.Sprintf("%s-%d", a.ExternalID, n)
+				a.Name = fmt.Sprintf("%s-%x", a.Name, n*7919)
+			}
+			if a.Slug = market.Slug(a.Name); a.Slug == "" || slugs[a.Slug] {
+				a.Slug = string(a.ID[4:])
+			}
+			slugs[a.Slug] = true
+			agents = append(agents, a)
+		}
+	}
+	return agents
 }
 
 // filled is an index of all listings, merged as after a rebuild.
@@ -92,6 +111,7 @@ func BenchmarkImport(b *testing.B) {
 func BenchmarkSearch(b *testing.B) {
 	ix, agents := filled(b)
 	rng := rand.New(rand.NewPCG(1, 2))
+	all := func(q Query) Query { q.Facets = true; return q }
 	for _, state := range []string{"merged", "updated"} {
 		if state == "updated" { // a tenth of all listings written again: segments and deletions
 			ix.wait(put(b, ix.db, agents[:len(agents)/10]...))
@@ -102,6 +122,11 @@ func BenchmarkSearch(b *testing.B) {
 		}{
 			{"1 word", func() Query { return Query{Text: someWords(rng, agents, 1)} }},
 			{"2 words", func() Query { return Query{Text: someWords(rng, agents, 2)} }},
+			{"1 word and facets", func() Query { return all(Query{Text: someWords(rng, agents, 1)}) }},
+			{"2 words and facets", func() Query { return all(Query{Text: someWords(rng, agents, 2)}) }},
+			{"broad and facets", func() Query { return all(Query{Text: "mcp server", Filters: Filters{Price: []PriceBand{PriceFree}}}) }},
+			{"browse and facets", func() Query { return all(Query{Sort: ByDate}) }},
+			{"last page", func() Query { return Query{Offset: len(agents) - 20} }},
 			{"4 words", func() Query { return Query{Text: someWords(rng, agents, 4)} }},
 			{"prefix", func() Query { w := someWords(rng, agents, 1); return Query{Text: w[:max(2, len(w)*2/3)]} }},
 			{"typo", func() Query { return Query{Text: typo(rng, someWords(rng, agents, 1))} }},
@@ -140,6 +165,85 @@ func measure(b *testing.B, ix *running, query func() Query) {
 	}
 	took.report(b)
 	b.ReportMetric(100*float64(found)/float64(len(took.all)), "found-%")
+}
+
+// BenchmarkSuggest types beginnings of words of names, 1 to 8 characters, some misspelt.
+func BenchmarkSuggest(b *testing.B) {
+	ix, agents := filled(b)
+	rng := rand.New(rand.NewPCG(1, 2))
+	beginning := func() string {
+		for {
+			a := agents[rng.IntN(len(agents))]
+			if c := chunksOf(a.Name); len(c) > 0 {
+				i := rng.IntN(len(c))
+				return cut(a.Name[c[i].start:], 1+rng.IntN(8))
+			}
+		}
+	}
+	for _, kind := range []struct {
+		name string
+		text func() string
+	}{
+		{"beginning", beginning},
+		{"one letter", func() string { return cut(beginning(), 1) }},
+		{"typo", func() string {
+			for {
+				if t := beginning(); len(t) >= 5 {
+					return typo(rng, t)
+				}
+			}
+		}},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			texts := make([]string, 2_000)
+			for i := range texts {
+				texts[i] = kind.text()
+			}
+			took := &sample{}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				began := time.Now()
+				_, err := ix.Suggest(context.Background(), SuggestQuery{Tenant: tenant, Text: texts[i%len(texts)]})
+				took.add(time.Since(began))
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			took.report(b)
+		})
+	}
+}
+
+func BenchmarkRelated(b *testing.B) {
+	ix, agents := filled(b)
+	took := &sample{}
+	for i := 0; b.Loop(); i++ {
+		began := time.Now()
+		_, err := ix.Related(context.Background(), tenant, &agents[i*7919%len(agents)], 8)
+		took.add(time.Since(began))
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	took.report(b)
+}
+
+// BenchmarkOpen opens the index and answers a first search.
+func BenchmarkOpen(b *testing.B) {
+	ix, _ := filled(b)
+	ix.stop()
+	for b.Loop() {
+		again, err := Open(Options{Dir: ix.dir, DB: ix.db})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := again.Search(context.Background(), Query{Tenant: tenant, Text: "mcp"}); err != nil {
+			b.Fatal(err)
+		}
+		if err := again.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // someWords is n words of a listing's name or summary.

@@ -159,20 +159,20 @@ func (r *columnReader) read(seg segment.Segment, row uint32) error {
 
 // set takes a document's facts over. Bleve passes the ID first.
 func (r *columnReader) set(row uint32, id string, f *facts) error {
-	tenant, agent, ok := strings.Cut(id, "/")
+	tenant, agent, ok := parseDocID(id)
 	if !ok {
 		return errFacts
 	}
-	rows := r.tenants[market.TenantID(tenant)]
+	rows := r.tenants[tenant]
 	if rows == nil {
 		rows = roaring.New()
-		r.tenants[market.TenantID(tenant)] = rows
+		r.tenants[tenant] = rows
 	}
 	rows.Add(row)
 	r.newest[market.TenantID(tenant)] = max(r.newest[market.TenantID(tenant)], f.updated)
 	r.popularity[row], r.updated[row], r.price[row], r.rating[row] = f.popularity, f.updated, f.price, f.rating
 	r.nameWords[row], r.nameKey[row], r.tailKey[row] = f.nameWords, f.nameKey, f.tailKey
-	r.text.WriteString(agent)
+	r.text.WriteString(string(agent))
 	r.ends = append(r.ends, uint32(r.text.Len()))
 	r.text.Write(f.name)
 	r.ends = append(r.ends, uint32(r.text.Len()))

@@ -9,15 +9,10 @@ import (
 // formatVersion is the version of what documents look like: raising it has every index
 // built anew. It is raised with any change of words.go or of this file that a document
 // can show.
-const formatVersion = 4
+const formatVersion = 5
 
 // storedField holds an agent's facts; it is not indexed.
 const storedField = "facts"
-
-// docID names a document. Tenant IDs have no slash.
-func docID(tenant market.TenantID, id market.AgentID) string {
-	return string(tenant) + "/" + string(id)
-}
 
 // newDocument makes a published agent's document. Its words are found when Bleve analyzes
 // it, on one of several goroutines.

@@ -228,7 +228,8 @@ func decodeSeller(b []byte) (s sellerFacts, ok bool) {
 	return s, !in.bad
 }
 
-// encode writes numbers as varints, keys as eight bytes, and texts after their length.
+// encode writes numbers as varints, keys as eight bytes (that of the tail after 1, or 0
+// where it is the name's), and texts after their length.
 func (f *facts) encode() []byte {
 	b := make([]byte, 0, 160)
 	b = binary.AppendVarint(b, f.popularity)
@@ -237,7 +238,11 @@ func (f *facts) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(f.rating))
 	b = append(b, f.nameWords)
 	b = binary.BigEndian.AppendUint64(b, f.nameKey)
-	b = binary.BigEndian.AppendUint64(b, f.tailKey)
+	if f.tailKey == f.nameKey {
+		b = append(b, 0)
+	} else {
+		b = binary.BigEndian.AppendUint64(append(b, 1), f.tailKey)
+	}
 	for _, text := range [][]byte{f.name, f.slug, f.profile, f.seller} {
 		b = appendText(b, text)
 	}
@@ -256,13 +261,18 @@ func decodeFacts(b []byte) (f facts, err error) {
 	f.updated = in.number()
 	f.price = in.number()
 	f.rating = uint16(in.size())
-	keys := in.bytes(17)
+	keys := in.bytes(10)
 	if in.bad {
 		return f, errFacts
 	}
 	f.nameWords = keys[0]
 	f.nameKey = binary.BigEndian.Uint64(keys[1:])
-	f.tailKey = binary.BigEndian.Uint64(keys[9:])
+	if f.tailKey = f.nameKey; keys[9] == 1 {
+		if keys = in.bytes(8); in.bad {
+			return f, errFacts
+		}
+		f.tailKey = binary.BigEndian.Uint64(keys)
+	}
 	f.name, f.slug, f.profile, f.seller = in.text(), in.text(), in.text(), in.text()
 	for len(in.b) > 0 && !in.bad {
 		f.tags = append(f.tags, in.text())

@@ -18,8 +18,9 @@ type build struct {
 
 // Reindex has Run build the index anew from the store's records, beside the present one,
 // which is searched meanwhile, and returns when the new one has taken its place. It calls
-// show, from one goroutine, each time some thousand agents have been read, and at the end. A build that is
-// under way when it is called isn't taken for the one asked for. Errors are the build's,
+// show, from one goroutine, each time some thousand agents have been read, and at the end.
+// A build that is under way when
+// it is called isn't taken for the one asked for. Errors are the build's,
 // after which the present index stays, and ctx's, after which the build goes on.
 func (ix *Index) Reindex(ctx context.Context, show func(read, total int)) error {
 	ix.mu.RLock()
