@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
@@ -15,6 +16,7 @@ const (
 	storyCards   = 3
 	storyText    = 420 // bytes
 	relatedCards = 4
+	maxTry       = 24 // bytes of a query that is offered
 )
 
 func (s *Server) home(tx store.Reader, _ address) (content, error) {
@@ -35,7 +37,7 @@ func (s *Server) home(tx store.Reader, _ address) (content, error) {
 			Others:      feedsOf("New agents", "/search"),
 		},
 		Total: h.Total, Shelves: site.Categories, Popular: cards(h.Popular), New: cards(h.Newest), Picks: cards(h.Picks),
-		Tries: []string{"langchain chroma", "playwright mcp", "postgres"},
+		Tries: tries(h),
 	}
 	if page.Story, err = storyOf(tx, h.Picks); err != nil {
 		return content{}, err
@@ -44,6 +46,21 @@ func (s *Server) home(tx store.Reader, _ address) (content, error) {
 		return content{}, err
 	}
 	return html(views.HomePage(site, page))
+}
+
+// tries are up to three queries that find something: of each picked or popular agent its
+// first tag, or its name where it has none and a short one.
+func tries(h catalog.Home) (list []string) {
+	for _, l := range slices.Concat(h.Picks, h.Popular) {
+		text := l.Name
+		if len(l.Tags) > 0 {
+			text = strings.ReplaceAll(string(l.Tags[0]), "-", " ")
+		}
+		if len(list) < 3 && len(text) <= maxTry && !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
 }
 
 // shelved are the categories that have agents with their counts, in the order of the tree:
