@@ -44,6 +44,7 @@ var assets = sync.OnceValue(func() map[string]asset {
 		css.WriteString(squeeze(string(embedded(name))))
 	}
 	addAsset(set, "app.css", []byte(css.String()))
+	addAsset(set, "gallery.css", []byte(squeeze(string(embedded("gallery.css")))))
 	return set
 })
 

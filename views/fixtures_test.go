@@ -200,6 +200,7 @@ func pages() map[string]templ.Component {
 		"search":              SearchPage(site, testSearch()),
 		"search, corrected":   SearchPage(site, Search{Query: Query{Text: "playwrigth"}, Corrected: "playwright", Total: 1, Pages: 1, Cards: testCards(1)}),
 		"search, meant":       SearchPage(site, Search{Query: Query{Text: "lang chain"}, DidYouMean: "langchain", Total: 1, Pages: 1, Cards: testCards(1)}),
+		"gallery":             GalleryPage(site, Gallery{Meta: Meta{Title: "Gallery", NoIndex: true}, Cards: testCards(4)}),
 		"category":            SearchPage(site, testShelf()),
 		"tag":                 SearchPage(site, Search{Query: Query{Base: TagPath("vector-store")}, Tag: "vector-store", Total: 2, Pages: 1, Cards: testCards(2)}),
 		"search, empty":       SearchPage(site, emptySearch),

@@ -322,7 +322,7 @@ func HomePage(site Site, p Home) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = shelf(site, "Popular", "popular", p.Popular, Link{"All by popularity", "/search?sort=popular"}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = shelf(site, "Popular", "popular", p.Popular, Link{"All by popularity", "/search"}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

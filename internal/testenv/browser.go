@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -57,4 +58,25 @@ func profileDir(t testing.TB) string {
 		t.Logf("removing Chromium's profile: %v", err)
 	})
 	return dir
+}
+
+// Axe returns the script of axe-core, which finds what keeps people out of a page, from
+// the user's cache directory under souk-testenv/node_modules. Where it isn't, the test is
+// skipped as Binary does it.
+func Axe(t testing.TB) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile(filepath.Join(cache, "souk-testenv", "node_modules", "axe-core", "axe.min.js"))
+	if err == nil {
+		return string(script)
+	}
+	const missing = "axe-core is not in the user's cache directory; to install it, npm install --prefix ~/.cache/souk-testenv axe-core@4.14.1"
+	if os.Getenv("SOUK_REQUIRE_TOOLS") == "1" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
 }

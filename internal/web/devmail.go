@@ -51,3 +51,18 @@ func (s *Server) mailBody(w http.ResponseWriter, r *http.Request) error {
 	_, err = w.Write([]byte(m.HTML))
 	return err
 }
+
+// gallery shows every part of the pages, for who works on their looks.
+func (s *Server) gallery(w http.ResponseWriter, r *http.Request) error {
+	h, err := s.Catalog.Home(r.Context(), homeCards)
+	if err != nil {
+		return err
+	}
+	shown := cards(h.Picks)
+	if len(shown) == 0 {
+		shown = cards(h.Popular)
+	}
+	return s.private(w, r, http.StatusOK, views.GalleryPage(s.site(r.Context()), views.Gallery{
+		Meta: views.Meta{Title: "Gallery", NoIndex: true}, Cards: shown,
+	}))
+}

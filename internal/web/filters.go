@@ -26,6 +26,9 @@ func readQuery(form url.Values, base string) views.Query {
 	if sort := form.Get("sort"); slices.Contains(search.Sorts, search.Sort(sort)) {
 		q.Sort = sort
 	}
+	if q.Text == "" && q.Sort == string(search.ByPopularity) {
+		q.Sort = "" // which is the same
+	}
 	if n, err := strconv.Atoi(form.Get("page")); err == nil && n > 1 {
 		q.Page = min(n, maxPage)
 	}
@@ -213,17 +216,21 @@ func inTree(tree catalog.Tree, q views.Query, all []views.Choice) []views.Choice
 }
 
 // sorts are the orders that a listing offers. Without a text the best match is the most
-// popular, which is offered once.
+// popular.
 func sorts(text bool) []views.Choice {
 	if text {
 		return sortsOfText
 	}
-	return sortsOfText[1:]
+	return sortsOfAll
 }
 
-var sortsOfText = []views.Choice{
+var sortsOfText = append([]views.Choice{
 	{Value: string(search.ByRelevance), Label: "Best match"},
 	{Value: string(search.ByPopularity), Label: "Popular"},
+}, sortsOfAll[1:]...)
+
+var sortsOfAll = []views.Choice{
+	{Value: string(search.ByRelevance), Label: "Popular"},
 	{Value: string(search.ByDate), Label: "Newest"},
 	{Value: string(search.ByPrice), Label: "Price"},
 	{Value: string(search.ByRating), Label: "Rating"},

@@ -55,6 +55,7 @@ func (s *Server) routes() http.Handler {
 		mux.Handle("GET "+listing+"/feed.json", s.serve(s.feed))
 	}
 	if s.Outbox != nil {
+		mux.Handle("GET /dev/gallery", s.serve(s.gallery))
 		mux.Handle("GET /dev/mail", s.serve(s.outbox))
 		mux.Handle("GET /dev/mail/{id}", s.serve(s.mail))
 		mux.Handle("GET /dev/mail/{id}/html", s.serve(s.mailBody))
