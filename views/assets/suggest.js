@@ -130,5 +130,6 @@ export function suggest(field) {
     else return;
     e.preventDefault();
   });
+  field.form.addEventListener("submit", (e) => at >= 0 && e.preventDefault()); // what is chosen is opened instead
   if (document.activeElement === field && field.value !== field.defaultValue) update();
 }
