@@ -69,6 +69,7 @@ func (ix *Index) run(ctx context.Context) error {
 	if err := ix.readShelves(ctx, ix.tenants); err != nil { // changes before the cursor aren't followed
 		return err
 	}
+	ix.warm()
 	err := ix.follow(ctx, ix.gen)
 	switch {
 	case ctx.Err() != nil:
@@ -119,6 +120,7 @@ func (ix *Index) watch(ctx context.Context, stop context.CancelCauseFunc, g *gen
 			if err := ix.publish(g, sameLSN); err != nil {
 				stop(err)
 			}
+			ix.warm()
 		}
 	}
 }

@@ -74,7 +74,7 @@ func Open(o Options) (*Index, error) {
 		return nil, fmt.Errorf("search: making the directory: %w", err)
 	}
 	ix := &Index{
-		dir: o.Dir, db: o.DB, tenants: o.Tenants, log: o.Logger, rules: rules{o.Ranking, o.Synonyms},
+		dir: o.Dir, db: o.DB, tenants: o.Tenants, log: o.Logger, rules: rules{o.Ranking, o.Ranking.fresh(), o.Synonyms},
 		again: make(chan struct{}, 1), damaged: make(chan error, 1), wanted: make(chan struct{}, 1), changed: make(chan struct{}), built: make(chan struct{}),
 	}
 	if err := ix.readShelves(context.Background(), o.Tenants); err != nil {

@@ -68,6 +68,19 @@ func (s *segmentView) lexicon(tenant market.TenantID) (*lexicon, error) {
 	return lex, nil
 }
 
+// warm makes the lexicons of what is searched now, so that no search has to. Damage is
+// reported as theirs is.
+func (ix *Index) warm() {
+	v, release, err := ix.acquire()
+	if err != nil {
+		return
+	}
+	defer release()
+	if err := guard(v.warm); err != nil {
+		ix.report(err)
+	}
+}
+
 // warm makes all lexicons of a view.
 func (v *view) warm() error {
 	for i := range v.segs {

@@ -31,6 +31,7 @@ type searcher struct {
 // rules are what an operator can set.
 type rules struct {
 	rank     *Ranking
+	fresh    []float32 // of rank
 	synonyms *Synonyms
 }
 
@@ -286,7 +287,11 @@ func (r *ranking) score(n int, matches *roaring.Bitmap, rows []uint32, sc *scrat
 
 // factor is what the sum of a row's weights is multiplied by.
 func (r *ranking) factor(seg *segmentView, row uint32, sc *scratch) float64 {
-	f := r.rank.prior(seg.popularity[row], float64(r.view.newest[r.tenant]-seg.updated[row])/86_400, float64(seg.rating[row])/1_000)
+	days := (r.view.newest[r.tenant] - seg.updated[row]) / 86_400
+	f := float64(r.fresh[min(max(days, 0), maxDays)]) * r.rank.liked(float64(seg.rating[row])/1_000)
+	if p := seg.popularity[row]; p > 0 {
+		f *= r.rank.fame(p)
+	}
 	if bits.OnesCount16(sc.named[row]) == len(r.terms) {
 		f *= 1 + r.rank.Covers*min(1, float64(len(r.terms))/float64(seg.nameWords[row]))
 	}

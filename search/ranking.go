@@ -48,15 +48,30 @@ var DefaultRanking = Ranking{
 // popularity0 is log10 of the popularity that counts in full.
 const popularity0 = 8.0
 
-// prior is the factor of what a listing is of itself. days is its age, counted from the
-// newest listing's last update; stars is 0 without reviews (see ratingOf).
-func (r *Ranking) prior(popularity int64, days, stars float64) float64 {
-	p := 1 + r.Popularity*math.Log10(1+float64(popularity))/popularity0
-	if r.HalfLife > 0 {
-		p *= 1 + r.Freshness*math.Exp2(-max(days, 0)/r.HalfLife)
+// fame is the factor of a popularity.
+func (r *Ranking) fame(popularity int64) float64 {
+	return 1 + r.Popularity*math.Log10(1+float64(popularity))/popularity0
+}
+
+// maxDays is the age in days from which listings aren't told apart.
+const maxDays = 4_000
+
+// fresh are the factors of ages, in days.
+func (r *Ranking) fresh() []float32 {
+	by := make([]float32, maxDays+1)
+	for days := range by {
+		by[days] = 1
+		if r.HalfLife > 0 {
+			by[days] += float32(r.Freshness * math.Exp2(-float64(days)/r.HalfLife))
+		}
 	}
-	if stars > 0 {
-		p *= 1 + r.Rating*(stars-3)/2
+	return by
+}
+
+// liked is the factor of a rating in stars, 0 without reviews (see ratingOf).
+func (r *Ranking) liked(stars float64) float64 {
+	if stars == 0 {
+		return 1
 	}
-	return p
+	return 1 + r.Rating*(stars-3)/2
 }

@@ -467,9 +467,25 @@ func FuzzSearch(f *testing.F) {
 	ix := start(f, Options{Dir: f.TempDir(), DB: db})
 	ix.wait(put(f, db, readAgents(f, "testdata/agents.tsv")...))
 	f.Fuzz(func(t *testing.T, text string) {
-		res, err := ix.Search(context.Background(), Query{Tenant: tenant, Text: text})
-		if err != nil && !market.Is(err, market.Invalid) {
+		q, err := Query{Tenant: tenant, Text: text}.check()
+		if err != nil {
 			t.Fatal(err)
+		}
+		v, release, err := ix.acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSearcher(context.Background(), v, tenant, ix.rules)
+		s.tree = ix.shelvesOf(tenant)
+		res, err := s.search(q)
+		release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// MaxWords words, each looked up as itself, its stems, pairs, synonyms, 48 beginnings
+		// and 6 corrections; counted where they can be.
+		if w := s.work; w.lookups > 8_000 || w.compared > 12*(maxScanned+1_000) || w.read > MaxWords*(maxStarts+maxInside)+maxNames {
+			t.Errorf("%q: %+v", text, w)
 		}
 		for _, n := range res.Nearby {
 			if again, err := ix.Search(context.Background(), Query{Tenant: tenant, Text: n}); err != nil || again.Total == 0 {
@@ -513,6 +529,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	var res Results
+	var filters Filters
 	var names []string
 	for i, line := range strings.Split(string(script), "\n") {
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -520,8 +537,10 @@ func TestGolden(t *testing.T) {
 		switch verb {
 		case "", "#":
 		case "search":
-			res = ix.find(Query{Text: rest, Limit: MaxLimit})
+			res = ix.find(Query{Text: rest, Filters: filters, Limit: MaxLimit})
 			names = ix.namesOf(res.IDs)
+		case "filter":
+			filters = filtersOf(t, rest)
 		case "first":
 			want := strings.Split(rest, ", ")
 			if got := names[:min(len(want), len(names))]; !slices.Equal(got, want) {
@@ -563,4 +582,23 @@ func TestGolden(t *testing.T) {
 			t.Fatalf("%s: there is no %q", at, verb)
 		}
 	}
+}
+
+func filtersOf(t *testing.T, text string) (f Filters) {
+	for field := range strings.FieldsSeq(text) {
+		name, value, _ := strings.Cut(field, "=")
+		switch name {
+		case "category":
+			f.Categories = append(f.Categories, market.Category(value))
+		case "price":
+			f.Price = append(f.Price, PriceBand(value))
+		case "type":
+			f.Types = append(f.Types, Type(value))
+		case "runtime":
+			f.Runtimes = append(f.Runtimes, value)
+		default:
+			t.Fatalf("there is no filter %q", name)
+		}
+	}
+	return f
 }

@@ -67,7 +67,11 @@ func openHouseAs(cfg Config, standby bool) (h *house, err error) {
 	if h.attached != nil {
 		h.blobs.SetFetch(h.attached.FetchBlob)
 	}
-	h.index, err = search.Open(search.Options{Dir: filepath.Join(cfg.Data, "search"), DB: h.db, Logger: h.log})
+	synonyms, err := synonymsIn(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	h.index, err = search.Open(search.Options{Dir: filepath.Join(cfg.Data, "search"), DB: h.db, Logger: h.log, Synonyms: synonyms})
 	if err != nil {
 		return nil, err
 	}
