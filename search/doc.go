@@ -23,17 +23,27 @@
 //
 //	name   words of the name, and neighbours written together: "langchain-chroma" is
 //	       langchain, chroma and langchainchroma
-//	text   words of name, summary, category and source, without stop words
-//	stem   English stems of those words of text that aren't stems themselves
+//	text   words of name, summary, tags, category and source, without stop words
+//	stem   stems of those words of text that aren't stems themselves: of English as they
+//	       are, of German, French, Spanish, Italian, Portuguese, Dutch and Russian after
+//	       the language ("de/such"), which is told by a text's commonest words
+//	body   words of description, facts and seller's name, with their stems
+//	pair   words that stand side by side in any of these, as 16 bits of a hash: for phrases
+//	key    the letters and digits of the name, and of what follows its last slash, run
+//	       together; tag, category and seller as "tag:postgres"
 //
-// There is no field of beginnings (edge n-grams): it would make the index three times as
-// large and as slow to build. A beginning is looked up in the dictionary instead, and the
-// commonest 48 words that go on from it are searched for, in names and text.
+// Words are folded: lower case, without accents, ß as ss; Schlüssel is schluessel too.
+// Scripts without spaces, and Korean, are kept as their overlapping pairs of characters.
+//
+// There is no field of beginnings (edge n-grams). A lexicon in memory per segment and
+// tenant, made from the dictionaries when the index is opened or merged, has the sorted
+// words of text, the sorted keys of names, a suffix array of the keys, and for both a table
+// of what is left of each without any one character (edits.go): about 0.4 kB a listing, so
+// that a beginning, a text inside of names, or what is one edit away is found in some µs.
 //
 // Fields hold which documents have a word, not how often: in a line of text frequency
 // says little, and repeating a word must not lift a listing. What ranking and facets need
-// of a document (category, popularity, length of the name) is stored with it, and is read
-// into columns in memory once a segment of the index, about 100 bytes a document.
+// of a document is stored with it, and is read into columns in memory once a segment.
 //
 // # Generations, cursor, crashes
 //
@@ -48,32 +58,55 @@
 //
 // # Query
 //
-// A query is plain words. There is no syntax: quotes, brackets and stars separate words
-// like spaces do. Every word must match, stop words aside; a word matches as itself, by
-// its English stem, or written together with its neighbour. Where fewer than 20 listings
-// match the last word, it also matches as a beginning. Where none match a word, or one or
-// two and twenty times as many match one spelled nearly so, that is understood too: one
-// edit away for words of four characters and more, two from eight on; exchanged
-// neighbours are one edit, and digits stay. Results say what was understood.
+// Every word must match, stop words aside. What isn't syntax is words, and what is beyond
+// the limits is left out, so no text is refused:
+//
+//	"two words"     stand side by side, as they are
+//	-word           isn't there; -"two words" don't stand side by side
+//	lang*           is a beginning
+//	name:word       is in the name
+//	tag:a seller:b category:c
+//	                have this tag, seller (address or name) or category
+//
+// A word matches as itself, by its stems, by its synonyms (synonyms.txt, or Options), or
+// written together with its neighbour. Where fewer than 20 listings match the last word, it
+// also matches as a beginning; where fewer than 20 match any, or it is the only one, also
+// inside of names: chain finds langchain. A text of words only also finds the names that
+// begin with it, run together or not.
+//
+// Where fewer than three listings match all words and none is named so, what is spelled
+// nearly so matches too: names one edit from the whole text, and for a word that no listing
+// has, or one or two and twenty times as many one nearly so, words one edit away (from four
+// characters on) or, if no listing has it, two (from eight on, the same first character).
+// Exchanged neighbours are one edit, and digits stay. If nothing at all matched as it was
+// typed, Understood is the corrected text; else DidYouMean proposes it. Nearby proposes
+// texts that do find something when even that finds nothing.
 //
 // # Ranking
 //
-// First come listings whose whole name is the query, the most popular first. All others
-// are ordered by
+// In tiers: listings whose whole name is the query, the most popular first; listings that
+// match as typed; listings named as the query was corrected; other guesses. So no guess
+// stands above a match. Within the second and the last, the order is by
 //
 //	Σ over words ( idf × Σ weights of the ways in which it matches )
-//	  × (1 + share of the name that the query covers, if all words are in it)
-//	  × (1 + 0.5 × log10(1 + popularity) / 8)
-//	  × 1.3, if what follows the last slash of the name is the query
+//	  × (1 + Covers × share of the name's words that the query has, if all are in it)
+//	  × (1 + Begins × share of the name that the query is the beginning of)
+//	  × (1 + Tail, if what follows the last slash of the name is the query)
+//	  × (1 + Popularity × log10(1 + popularity) / 8)
+//	  × (1 + Freshness × 2^(−age / HalfLife)), age counted from the newest listing
+//	  × (1 + Rating × (stars − 3) / 2), stars being pulled to 3.5 where reviews are few
 //
-// The weights are 1.5 for a word of the name, 1 for one of text (which has those of the
-// name too), 0.6 for another form of it, and less for beginnings and corrections;
-// idf = ln(1 + (N − n + ½) / (n + ½)) (Robertson and Spärck Jones). Equals are ordered by
-// popularity, then by ID. Nothing is paid for, and nothing else counts.
+// idf = ln(1 + (N − n + ½) / (n + ½)) (Robertson and Spärck Jones). Weights are Ranking's,
+// and an operator's to set. Equals are ordered by popularity, then by ID. Nothing is paid
+// for, and nothing else counts.
+//
+// How well it ranks is measured by known items (known_test.go): BenchmarkRelevance, and
+// TestKnownItems over testdata/known.tsv. testdata/golden.txt has what is expected of single
+// queries. Both are text to be edited.
 //
 // # Bounds
 //
-// A query has at most 256 bytes and 12 words, and at most 10,000 results can be paged
-// through. Expansions are counted, so no query costs more than some milliseconds at
-// 30,000 listings.
+// A query has at most 256 bytes and 12 words; a beginning is taken for at most 48 words
+// of 4,000 that are read; 4,000 words at most are compared for two edits; 8 synonyms a word.
+// FuzzSearch bounds the work of any text by a counter of it.
 package search
