@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -48,6 +49,16 @@ func (p Agent) moreLike() Link {
 		return Link{}
 	}
 	return Link{"More in " + c.Title, CategoryPath(c.Slug)}
+}
+
+// own is what an offer gives that not every offer gives.
+func (p Agent) own(o Offer) (list []string) {
+	for _, text := range o.Includes {
+		if slices.ContainsFunc(p.Offers, func(other Offer) bool { return !slices.Contains(other.Includes, text) }) {
+			list = append(list, text)
+		}
+	}
+	return list
 }
 
 // longName is from how many bytes on a name is written smaller.

@@ -39,7 +39,7 @@ func (s *Server) llms(tx store.Reader, _ address) (content, error) {
 	for _, branch := range tree {
 		for _, c := range tree.Within(branch.Category) {
 			if n := counts.Of(tree, c); n > 0 {
-				s.entry(&b, tree.Shelf(c).Title, views.CategoryPath(string(c)), fmt.Sprintf("%d agents", n))
+				s.entry(&b, tree.Shelf(c).Title, views.CategoryPath(string(c)), agentsIn(n))
 			}
 		}
 	}
@@ -56,6 +56,13 @@ func (s *Server) llms(tx store.Reader, _ address) (content, error) {
 		s.entry(&b, p.Title, pagePath(p.Slug), "")
 	}
 	return document("text/plain; charset=utf-8", []byte(b.String()))
+}
+
+func agentsIn(n int) string {
+	if n == 1 {
+		return "1 agent"
+	}
+	return fmt.Sprintf("%d agents", n)
 }
 
 // entry is a link with a note. A name is a seller's word, so it can't end the link.
