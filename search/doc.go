@@ -42,8 +42,29 @@
 // that a beginning, a text inside of names, or what is one edit away is found in some µs.
 //
 // Fields hold which documents have a word, not how often: in a line of text frequency
-// says little, and repeating a word must not lift a listing. What ranking and facets need
-// of a document is stored with it, and is read into columns in memory once a segment.
+// says little, and repeating a word must not lift a listing. What ranking, filters, facets
+// and suggestions need of a document is stored with it (facts.go), and is read into columns
+// in memory once a segment of the index, about 250 bytes a document (columns.go).
+//
+// A document has what it needs of its agent, of its text and of its seller. A changed text
+// has its agent indexed anew; a seller's new name, address or standing all agents of theirs,
+// 2,000 at a time, with other changes in between (sweep.go). Categories and their parents
+// are read from the store and kept beside the index.
+//
+// # Filters, facets, orders
+//
+// The values of one filter are alternatives, those of without all hold, and filters narrow
+// one another. A category has its sub-categories' agents. A facet counts what each value
+// would find beside all other filters. What facets show of an agent is its profile, of which
+// a catalogue has few: matches are counted by profile, and profiles by value (tally.go).
+// Every order is total (equals by popularity, then ID), so that pages neither overlap nor
+// leave gaps while nothing changes, and all results can be paged through.
+//
+// # Suggestions, relations
+//
+// Suggestions are found in memory by the beginnings of all words of names (wordstarts.go).
+// Related agents are those that share tags, category, seller or words that one in twenty
+// agents has at most (related.go).
 //
 // # Generations, cursor, crashes
 //
@@ -106,7 +127,8 @@
 //
 // # Bounds
 //
-// A query has at most 256 bytes and 12 words; a beginning is taken for at most 48 words
-// of 4,000 that are read; 4,000 words at most are compared for two edits; 8 synonyms a word.
+// A query has at most 256 bytes, 12 words and 32 values of a filter; a beginning is taken
+// for at most 48 words of 4,000 that are read; 4,000 words at most are compared for two
+// edits; 8 synonyms a word.
 // FuzzSearch bounds the work of any text by a counter of it.
 package search

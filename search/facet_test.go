@@ -377,3 +377,54 @@ func TestFollowsWhatBelongsToAgents(t *testing.T) {
 	})
 	z.compare(ix, Query{Filters: in("data")})
 }
+
+// No query is refused but for its limits, none fails, and its facets add up, whatever its
+// text and filters are.
+func FuzzFilters(f *testing.F) {
+	db := storetest.Open(f)
+	ix := start(f, Options{Dir: f.TempDir(), DB: db})
+	_, lsn := newBazaar(f, db, rand.New(rand.NewPCG(7, 8)), 120)
+	ix.wait(lsn)
+	f.Add("red", "coding", "alpha", "node", uint16(0), 3, 0, "popular")
+	f.Add("\xff*", "", "-", "\x00", uint16(0xffff), -1, 1<<30, "price")
+	f.Add("seller:x \"red green\" -blue", "data", "beta", "docker", uint16(0x35a), 5, 7, "")
+	f.Fuzz(func(t *testing.T, text, category, tag, runtime string, set uint16, rating, offset int, sort string) {
+		q := Query{Tenant: tenant, Text: text, Facets: true, Offset: offset, Sort: Sort(sort), Filters: Filters{MinRating: rating, Verified: set&1 != 0}}
+		if set&2 != 0 {
+			q.Filters.Categories = []market.Category{market.Category(category), "data"}
+		}
+		if set&4 != 0 {
+			q.Filters.Tags = []market.Tag{market.Tag(tag)}
+		}
+		if set&8 != 0 {
+			q.Filters.Runtimes = []string{runtime}
+		}
+		for i, p := range PriceBands {
+			if set&(16<<i) != 0 {
+				q.Filters.Price = append(q.Filters.Price, p)
+			}
+		}
+		for i, p := range market.Permissions {
+			if set&(256<<i) != 0 {
+				q.Filters.Without = append(q.Filters.Without, p)
+			}
+		}
+		res, err := ix.Search(context.Background(), q)
+		if err != nil && !market.Is(err, market.Invalid) {
+			t.Fatal(err)
+		}
+		sum := 0
+		for _, c := range res.Facet(FacetPrice) {
+			if len(q.Filters.Price) == 0 || slices.Contains(q.Filters.Price, PriceBand(c.Value)) {
+				sum += c.Count
+			}
+		}
+		if sum != res.Total {
+			t.Errorf("%+v: finds %d, and %d by price", q, res.Total, sum)
+		}
+		res.Highlights.In(text + category)
+		if _, err := ix.Suggest(context.Background(), SuggestQuery{Tenant: tenant, Text: text}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -68,7 +68,7 @@ func (s *segmentView) lexicon(tenant market.TenantID) (*lexicon, error) {
 	return lex, nil
 }
 
-// warm makes the lexicons of what is searched now, so that no search has to. Damage is
+// warm makes what searches need of the present view, so that none has to. Damage is
 // reported as theirs is.
 func (ix *Index) warm() {
 	v, release, err := ix.acquire()
@@ -79,18 +79,6 @@ func (ix *Index) warm() {
 	if err := guard(v.warm); err != nil {
 		ix.report(err)
 	}
-}
-
-// warm makes all lexicons of a view.
-func (v *view) warm() error {
-	for i := range v.segs {
-		for tenant := range v.segs[i].live {
-			if _, err := v.segs[i].lexicon(tenant); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func readLexicon(seg segment.Segment, f fieldNames) (*lexicon, error) {

@@ -59,6 +59,22 @@ func newView(snap *scorch.IndexSnapshot, known map[uint64]*columns) (v *view, al
 	return v, all, nil
 }
 
+// warm makes what searches and suggestions need of all segments.
+func (v *view) warm() error {
+	for i := range v.segs {
+		seg := &v.segs[i]
+		seg.ordered(ByPopularity)
+		seg.starts()
+		seg.startsOfSellers()
+		for tenant := range seg.live {
+			if _, err := seg.lexicon(tenant); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 var none = roaring.New()
 
 // rowsIn returns the rows that have a word, deleted ones among them. The bitmap may lie in
