@@ -115,6 +115,9 @@ type File struct {
 type Blob struct {
 	SHA256 string `cbor:"sha256"`
 	Size   int64  `cbor:"size"`
+	// Pictured are agents whose picture it is, MaxPictured at most. What is nobody's picture
+	// is shown to nobody.
+	Pictured []AgentID `cbor:"pictured,omitempty"`
 }
 
 // Limits of listing texts, in bytes of UTF-8.

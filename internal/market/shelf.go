@@ -78,19 +78,6 @@ type StaticPage struct {
 	Updated time.Time `cbor:"updated"`
 }
 
-// Image is a picture in the blob store: re-encoded, without metadata.
-type Image struct {
-	SHA256 string `cbor:"sha256"` // lower-case hex; the blob's key
-	Type   string `cbor:"type"`   // "image/png", "image/jpeg"
-	Width  int    `cbor:"w"`      // pixels
-	Height int    `cbor:"h"`
-	Size   int64  `cbor:"size"`          // bytes
-	Alt    string `cbor:"alt,omitempty"` // what it shows, for who can't see it
-}
-
-// MaxImages bounds the pictures of an agent.
-const MaxImages = 8
-
 // AgentText is what an agent's page says at length. Lists of agents don't need it, so it is
 // a record of its own.
 type AgentText struct {
