@@ -32,6 +32,9 @@ func (c *Catalog) Edit(ctx context.Context, who *market.Account, id market.Agent
 		if err := nameBlobs(tx, blobsOf(&a)); err != nil {
 			return err
 		}
+		if err := NamePictures(tx, &a); err != nil {
+			return err
+		}
 		if e.Text != nil {
 			text := *e.Text
 			text.Agent = a.ID

@@ -267,7 +267,6 @@ func (e *entry) readImages(ctx context.Context, im *importer) error {
 			return err
 		}
 		e.images = append(e.images, img)
-		e.blobs = append(e.blobs, market.Blob{SHA256: img.SHA256, Size: img.Size})
 	}
 	return nil
 }
@@ -521,6 +520,7 @@ func (im *importer) writeAgent(tx *store.Tx, e *entry, a, old *market.Agent, fou
 		func() (bool, error) { return writeReleases(tx, past) },
 		func() (bool, error) { return writeRedirects(tx, a.ID, e.old) },
 		func() (bool, error) { return false, nameBlobs(tx, e.blobs) },
+		func() (bool, error) { return false, NamePictures(tx, a) },
 	} {
 		wrote, err := write()
 		if err != nil {

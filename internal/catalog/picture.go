@@ -8,9 +8,9 @@ import (
 	"github.com/souk-market/souk/store"
 )
 
-// Picture returns a picture that may be shown: of an agent that is listed, or of one that
+// ShownPicture returns a picture that may be shown: of an agent that is listed, or of one that
 // never was (its address can't be guessed). Errors: NotFound.
-func (c *Catalog) Picture(ctx context.Context, sha256 string) (img market.Image, err error) {
+func (c *Catalog) ShownPicture(ctx context.Context, sha256 string) (img market.Image, err error) {
 	err = c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) error {
 		b, err := store.Blobs.Load(tx, sha256)
 		if err != nil {
@@ -94,13 +94,4 @@ func stillPictured(tx store.Reader, b *market.Blob) (still []market.AgentID, err
 		}
 	}
 	return still, nil
-}
-
-// nameFile records a file as a blob of the tenant.
-func nameFile(tx *store.Tx, f market.File) error {
-	there, err := store.Blobs.Has(tx, f.SHA256)
-	if there || err != nil {
-		return err // a record that is there may say whose picture it is
-	}
-	return store.Blobs.Put(tx, &market.Blob{SHA256: f.SHA256, Size: f.Size})
 }

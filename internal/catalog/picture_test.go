@@ -51,7 +51,7 @@ func TestPictureIsShownWhileItsAgentIs(t *testing.T) {
 	} {
 		a.State = state.state
 		update(t, c, func(tx *store.Tx) error { return store.Agents.Put(tx, &a) })
-		got, err := c.Picture(context.Background(), cover.SHA256)
+		got, err := c.ShownPicture(context.Background(), cover.SHA256)
 		if state.shown && (err != nil || got != cover) || !state.shown && !market.Is(err, market.NotFound) {
 			t.Errorf("of an agent that is %s: got %+v, %v", state.state, got, err)
 		}
@@ -68,7 +68,7 @@ func TestPictureOfNobody(t *testing.T) {
 	a.Images = nil
 	update(t, c, func(tx *store.Tx) error { return store.Agents.Put(tx, &a) })
 	for name, sum := range map[string]string{"a file for sale": sold.Release.File.SHA256, "a picture that its agent hasn't any more": cover.SHA256, "nothing": "x"} {
-		if got, err := c.Picture(context.Background(), sum); !market.Is(err, market.NotFound) {
+		if got, err := c.ShownPicture(context.Background(), sum); !market.Is(err, market.NotFound) {
 			t.Errorf("%s: got %+v, %v, want NotFound", name, got, err)
 		}
 	}
@@ -88,7 +88,7 @@ func TestPictureOfMany(t *testing.T) {
 		agents[0].State, agents[0].Images = market.ListingSuspended, nil
 		return store.Agents.Put(tx, &agents[0])
 	})
-	if _, err := c.Picture(context.Background(), cover.SHA256); err != nil {
+	if _, err := c.ShownPicture(context.Background(), cover.SHA256); err != nil {
 		t.Errorf("one of many is taken down: %v", err)
 	}
 	last := agents[len(agents)-1]

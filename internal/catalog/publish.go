@@ -80,6 +80,9 @@ func publish(tx *store.Tx, who *market.Account, n *NewListing, a *market.Agent) 
 	if err := nameBlobs(tx, blobsOf(a)); err != nil {
 		return err
 	}
+	if err := NamePictures(tx, a); err != nil {
+		return err
+	}
 	if err := store.Agents.Insert(tx, a); err != nil {
 		return err
 	}

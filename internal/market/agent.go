@@ -40,8 +40,8 @@ type Agent struct {
 	Popularity int64        `cbor:"pop,omitempty"` // downloads per month where the source counts them
 	State      ListingState `cbor:"state"`
 	Reason     string       `cbor:"reason,omitempty"` // why it was suspended, removed or sent back
-	Offer      Offer        `cbor:"offer"`   // the way to buy it that is shown first
-	Release    Release      `cbor:"release"` // the newest version
+	Offer      Offer        `cbor:"offer"`            // the way to buy it that is shown first
+	Release    Release      `cbor:"release"`          // the newest version
 	Created    time.Time    `cbor:"created"`
 	Updated    time.Time    `cbor:"updated"` // of the listing itself, as its source tells it
 

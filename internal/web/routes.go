@@ -37,6 +37,7 @@ func (s *Server) routes() http.Handler {
 		"GET /terms":                              s.kept(s.terms),
 		"GET /assets/{name...}":                   s.asset,
 		"GET /tiles/{file}":                       s.tile,
+		"GET /media/{file}":                       s.media,
 		"GET /favicon.ico":                        s.favicon,
 		"GET /robots.txt":                         s.kept(s.robots),
 		"GET /og/{file}":                          s.kept(s.og),
@@ -68,7 +69,7 @@ var forEverybody = map[string]bool{
 	"GET /{$}": true, "GET /search": true, "GET /agents/{slug}": true, "GET /terms": true, "GET /agents/{slug}/reviews": true,
 	"GET /sellers/{slug}": true, "GET /pages/{slug}": true, "GET /assets/{name...}": true,
 	"GET /categories/{slug}": true, "GET /tags/{tag}": true, "GET /suggest": true,
-	"GET /tiles/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /llms.txt": true, "GET /og/{file}": true,
+	"GET /tiles/{file}": true, "GET /media/{file}": true, "GET /favicon.ico": true, "GET /robots.txt": true, "GET /llms.txt": true, "GET /og/{file}": true,
 	"GET /sitemap.xml":     true,
 	"GET /sitemaps/{file}": true, "GET /": true,
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/souk-market/souk/internal/edge"
 	"github.com/souk-market/souk/internal/mail"
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/media"
 	"github.com/souk-market/souk/internal/order"
 	"github.com/souk-market/souk/internal/pagecache"
 	"github.com/souk-market/souk/payments"
@@ -42,7 +43,9 @@ type Config struct {
 	// for every visitor.
 	Closed *market.Error
 	// Pages keeps public pages; nil makes one of the default size.
-	Pages  *pagecache.Cache
+	Pages *pagecache.Cache
+	// Media makes the pictures of agents; nil shows none.
+	Media  *media.Variants
 	Logger *slog.Logger
 }
 
