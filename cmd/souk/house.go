@@ -13,6 +13,7 @@ import (
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/drill"
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/media"
 	"github.com/souk-market/souk/internal/pagecache"
 	"github.com/souk-market/souk/internal/replica"
 	"github.com/souk-market/souk/payments/sandbox"
@@ -26,6 +27,7 @@ type house struct {
 	log     *slog.Logger
 	db      *store.DB
 	blobs   *blob.Store
+	media   *media.Variants
 	pages   *pagecache.Cache
 	index   *search.Index
 	catalog *catalog.Catalog
@@ -66,6 +68,9 @@ func openHouseAs(cfg Config, standby bool) (h *house, err error) {
 	}
 	if h.attached != nil {
 		h.blobs.SetFetch(h.attached.FetchBlob)
+	}
+	if err = h.openMedia(); err != nil {
+		return nil, err
 	}
 	synonyms, err := synonymsIn(cfg.Data)
 	if err != nil {

@@ -132,7 +132,7 @@ func (h *house) importListings(ctx context.Context, in input, o catalog.ImportOp
 	started := time.Now()
 	bar := newProgress(os.Stderr, in.size)
 	bad := 0
-	o.Blobs = h.blobs
+	o.Blobs, o.Picture = h.blobs, h.takePicture
 	o.Progress = func(read int64, rows int) { bar.show(read, fmt.Sprintf("%d rows", rows)) }
 	o.BadRow = func(at catalog.Place, err error) {
 		if bad++; bad <= maxBadRows {

@@ -188,7 +188,7 @@ func (h *house) wire(f *front, o serveOptions) (parts []part, err error) {
 	}
 	pages := web.New(web.Config{
 		Name: cfg.Name, BaseURL: f.baseURL, Catalog: h.catalog, Shop: shop, Accounts: h.people,
-		Blobs: h.blobs, Provider: provider, Outbox: outbox, Pages: h.pages, Logger: h.log,
+		Blobs: h.blobs, Provider: provider, Outbox: outbox, Pages: h.pages, Media: h.media, Logger: h.log,
 	})
 	runner := jobs.New(h.db, market.MainTenant, mailer.Handlers(), h.log)
 	h.drills = h.newDrills(h.replicators())

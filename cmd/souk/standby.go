@@ -223,7 +223,7 @@ func (h *house) wireStandby(f *front, follower *replica.Follower) error {
 	})
 	pages := web.New(web.Config{
 		Name: h.cfg.Name, BaseURL: f.baseURL, Catalog: h.catalog, Shop: shop, Accounts: h.people,
-		Blobs: h.blobs, Provider: provider, Closed: closedHere, Pages: h.pages, Logger: h.log,
+		Blobs: h.blobs, Provider: provider, Closed: closedHere, Pages: h.pages, Media: h.media, Logger: h.log,
 	})
 	mailer, _, err := h.mailer(shop, f.baseURL)
 	if err != nil {

@@ -20,6 +20,7 @@ func (h *house) monitor(runner *jobs.Runner) *monitor.Monitor {
 	m := monitor.New(monitor.Options{Token: h.cfg.MetricsToken.Reveal(), Version: version(), Logger: h.log})
 	m.WatchStore(h.db.Stats)
 	m.WatchPages(func() monitor.Pages { return monitor.Pages(h.pages.Stats()) })
+	m.WatchMedia(func() monitor.Media { return monitor.Media(h.media.Stats()) })
 	m.WatchJobs(h.jobCounts)
 	h.watchFiles(m)
 	m.Gauge("souk_jobs_unhandled_kinds", "Kinds of which jobs wait and that nobody does.", func() float64 {

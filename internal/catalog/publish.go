@@ -94,14 +94,11 @@ func publish(tx *store.Tx, who *market.Account, n *NewListing, a *market.Agent) 
 	})
 }
 
-// blobsOf are the files and pictures that an agent's record names.
+// blobsOf are the files that an agent's record names.
 func blobsOf(a *market.Agent) []market.Blob {
 	var blobs []market.Blob
 	if f := a.Release.File; !f.OnDemand {
 		blobs = append(blobs, market.Blob{SHA256: f.SHA256, Size: f.Size})
-	}
-	for _, img := range a.Images {
-		blobs = append(blobs, market.Blob{SHA256: img.SHA256, Size: img.Size})
 	}
 	return blobs
 }

@@ -69,7 +69,7 @@ var confinements = []confinement{
 	{[]string{"github.com/a-h/templ"}, []string{"views", "internal/web"}, false},
 	{[]string{"github.com/bojanz/currency"}, []string{"views"}, false},
 	{[]string{"github.com/yuin/goldmark", "github.com/microcosm-cc/bluemonday"}, []string{"views"}, false},
-	{[]string{"github.com/deepteams/webp", "golang.org/x/image"}, []string{"internal/media"}, false},
+	{[]string{"github.com/deepteams/webp", "golang.org/x/image/webp"}, []string{"internal/media"}, false},
 	{[]string{"github.com/caddyserver/certmagic"}, []string{"internal/edge"}, false},
 	{
 		[]string{"github.com/benbjohnson/litestream", "github.com/superfly/ltx", "github.com/aws"},
