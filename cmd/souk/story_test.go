@@ -272,7 +272,7 @@ func importSample(t *testing.T, dir string) {
 		if status != 0 || !strings.Contains(out, want) {
 			t.Fatalf("import: exit status %d, %q, want %q\n%s", status, out, want, errs)
 		}
-		for _, line := range []string{"line 3: ", "line 4: "} {
+		for _, line := range []string{"line 3, popularity: ", "line 4: "} {
 			if !strings.Contains(errs, line) {
 				t.Errorf("import says nothing about %s%s", line, errs)
 			}
