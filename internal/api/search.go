@@ -28,7 +28,7 @@ type CategoryCount struct {
 }
 
 type searchInput struct {
-	Query    string          `query:"q" maxLength:"256" doc:"Words to find. Every one must match, by itself, its stem or its beginning; misspelt ones are corrected." example:"playwrigth mcp"`
+	Query    string          `query:"q" maxLength:"256" doc:"Words to find. Every one must match, by itself, its stem or its beginning; misspelt ones are corrected. What follows the first 256 bytes is left out." example:"playwrigth mcp"`
 	Category market.Category `query:"category" maxLength:"40" doc:"Only agents of this category." example:"mcp-server"`
 	Limit    int             `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"How many agents a page has at most."`
 	Cursor   string          `query:"cursor" maxLength:"200" doc:"The next of the page before, unchanged. Leave it out for the first page."`
