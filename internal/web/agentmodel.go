@@ -24,7 +24,7 @@ func (s *Server) agentPage(d *catalog.Detail) views.Agent {
 		ID: string(d.ID), Slug: d.Slug, Name: d.Name, Summary: d.Summary, Path: shelvesOf(d.Path), Seller: sellerOf(d.Seller),
 		Source: source(&d.Agent), Tags: tagLinks(d.Tags), Offers: offersOf(&d.Agent), Currency: string(s.Shop.Currency),
 		Unlisted: !d.Visible(), Updated: views.When{Time: d.Updated},
-		Rating: d.Rating, Downloads: d.Popularity,
+		Rating: d.Rating, Downloads: d.Popularity, Pictures: d.Images,
 		Label: labelOf(&d.Agent), About: s.written(d.Text.Description, 3), Demo: turns(d.Text.Demo),
 		Setup:    setup(d.ExternalID, d.Release.Version),
 		Releases: s.releasesOf(d), Reviews: reviewsOf(d.Reviews.Reviews),

@@ -27,6 +27,10 @@ func card(l *catalog.Listing) views.Card {
 		Category: string(l.Category), Price: price, From: several && !price.IsZero(), Version: l.Release.Version,
 		Updated: views.When{Time: l.Updated, MonthOnly: true}, Downloads: l.Popularity, Rating: l.Rating.Mean(), Ratings: l.Rating.Count(),
 	}
+	if len(l.Images) > 0 {
+		i := l.Images[0]
+		c.Cover = views.Cover{Src: views.PicturePath(i), SrcSet: views.SrcSet(i, market.JPEG), Width: i.Width, Height: i.Height}
+	}
 	for _, u := range l.Facts.Permissions {
 		c.Permissions = append(c.Permissions, string(u.Permission))
 	}
