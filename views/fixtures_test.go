@@ -25,7 +25,6 @@ func testSite() Site {
 			"mcp-server": 11602, "other": 5124, "coding": 3164, "sdk": 2898, "orchestration": 1781, "rag-search": 1440, "evaluation": 1342,
 			"cli-tool": 788, "chatbot": 672, "data": 493, "voice-media": 355, "browser-automation": 215, "ui": 126,
 		}),
-		Footer: []Link{{"Terms of sale", "/terms"}},
 	}
 }
 

@@ -19,9 +19,6 @@ type Site struct {
 
 	// Categories are those of the header and the home page, in order (see Categories).
 	Categories []Category
-
-	// Footer is what the footer links to besides the categories: policies, status, API.
-	Footer []Link
 }
 
 func (s Site) asset(name string) string {
