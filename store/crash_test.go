@@ -188,7 +188,7 @@ type wreck struct {
 func (h *history) live() {
 	var found atomic.Pointer[wreck]
 	keep, chance := []int{0, 50, 100}[h.rng.IntN(3)], rand.New(rand.NewPCG(h.seed, h.rng.Uint64()))
-	cut := func() { found.CompareAndSwap(nil, &wreck{acked: h.durable(), disk: h.disk.Crash(keep, chance)}) }
+	cut := sync.OnceFunc(func() { found.Store(&wreck{acked: h.durable(), disk: h.disk.Crash(keep, chance)}) })
 	h.disk.BeforeWrite(h.someWrite(), cut)
 	h.stats.cuts++
 	if h.open(); len(h.problems) > 0 {

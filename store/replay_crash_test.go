@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/souk-market/souk/store"
@@ -45,16 +47,14 @@ func TestReplayLosesPower(t *testing.T) {
 			for n := 1; ; n++ {
 				was := disk.Crash(100, rng)
 				db := was.OpenWith(t, opts)
-				var wreck *storetest.Disk
-				cut := func() { wreck = was.Crash([]int{0, 50, 100}[n%3], rng) }
-				was.BeforeWrite(n, cut)
+				var early atomic.Bool
+				cut := sync.OnceValue(func() *storetest.Disk { return was.Crash([]int{0, 50, 100}[n%3], rng) })
+				was.BeforeWrite(n, func() { early.Store(true); cut() })
 				if err := f.On(t, db); err != nil {
 					t.Fatal(err)
 				}
-				done := wreck == nil
-				if done {
-					cut()
-				}
+				done := !early.Load()
+				wreck := cut()
 				if err := db.Close(); err != nil {
 					t.Fatal(err)
 				}
