@@ -138,12 +138,12 @@ func testReceipt(state State) Receipt {
 		Files: []File{{Name: "langchain-chroma.json", Href: "/o/secret/download/ent_1", Size: 812, SHA256: sum}},
 		Setup: []Snippet{{"With pip", "pip install langchain-chroma==1.1.0"}},
 	}
-	goods.Was = nil
+	goods.Was, goods.Terms = nil, market.Terms{Refunds: "Ask for your money back within 14 days.", License: "One person, any number of machines."}
 	return Receipt{
 		Meta: Meta{Title: "Receipt S-7K3M-92QX", NoIndex: true}, State: state, Number: "S-7K3M-92QX", Date: noon, Email: "ada@example.com",
 		Paid: "Visa ending in 4242", Total: dollars(9), TaxNote: "No tax is added.", Reason: "The bank said: insufficient funds.", Retry: "/checkout",
-		Refunds: "Ask for your money back within 14 days.", Support: Link{"Get help", "/help"},
-		Groups: []ReceiptGroup{{Seller: testSeller, Order: "ord_1", Lines: []Goods{goods}, Subtotal: dollars(9)}},
+		Support: Link{"Get help", "/help"},
+		Groups:  []ReceiptGroup{{Seller: testSeller, Order: "ord_1", Lines: []Goods{goods}, Subtotal: dollars(9)}},
 	}
 }
 

@@ -64,6 +64,9 @@ func (l Letter) text() string {
 			for _, s := range line.Setup {
 				fmt.Fprintf(&b, "  %s: %s\n", snippetLabel(s), s.Code)
 			}
+			for _, t := range r.termsOf(line) {
+				fmt.Fprintf(&b, "  %s: %s\n", t.Term, t.Value)
+			}
 			for _, f := range line.Files {
 				fmt.Fprintf(&b, "  %s, %s, SHA-256 %s\n", f.Name, Size(f.Size), f.SHA256)
 			}
@@ -74,8 +77,8 @@ func (l Letter) text() string {
 		b.WriteString(" (" + r.TaxNote + ")")
 	}
 	b.WriteString("\n")
-	if r.Refunds != "" {
-		b.WriteString("\nRefunds: " + r.Refunds + "\n")
+	if refunds := r.refunds(); refunds != "" {
+		b.WriteString("\nRefunds: " + refunds + "\n")
 	}
 	if l.Site.Sandbox {
 		b.WriteString("\nThis payment was a test: no real money moved.\n")

@@ -40,6 +40,7 @@ type Line struct {
 	Price   market.Money
 	Per     string
 	Was     *market.Money // the price when it was added, if that has changed since
+	Terms   market.Terms  // those that it is sold under; of a receipt, that it was
 }
 
 // Checkout is the last page before paying: CheckoutPage(site, Checkout{...}). Its form
@@ -87,8 +88,7 @@ type Receipt struct {
 	Reason  string // Declined: what the bank said, as a sentence
 	Retry   string // Declined, Expired: where to try again
 	Refresh int    // Confirming: seconds until the page asks again; 0 is 3
-	Refunds string
-	Support Link // how to ask for help; may be empty
+	Support Link   // how to ask for help; may be empty
 }
 
 // ReceiptGroup is one seller's order.

@@ -1,6 +1,10 @@
 package views
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/souk-market/souk/internal/market"
+)
 
 func describedBy(hint, errorID, problem string) string {
 	if problem == "" {
@@ -78,4 +82,36 @@ func (l Goods) detail() string {
 		parts = append(parts, "version "+l.Version)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// refunds are the refund terms that all lines were sold under; "" where they differ.
+func (p Receipt) refunds() string {
+	common, first := "", true
+	for _, g := range p.Groups {
+		for _, l := range g.Lines {
+			if !first && l.Terms.Refunds != common {
+				return ""
+			}
+			common, first = l.Terms.Refunds, false
+		}
+	}
+	return common
+}
+
+// termsOf are a line's terms that aren't said for all of the receipt.
+func (p Receipt) termsOf(l Goods) []Row {
+	t := l.Terms
+	if p.refunds() != "" {
+		t.Refunds = ""
+	}
+	return termsRows(t)
+}
+
+func termsRows(t market.Terms) (rows []Row) {
+	for _, r := range []Row{{"Refunds", t.Refunds}, {"Licence", t.License}} {
+		if r.Value != "" {
+			rows = append(rows, r)
+		}
+	}
+	return rows
 }

@@ -11,6 +11,7 @@ import (
 type Detail struct {
 	Listing
 	Text     market.AgentText
+	Terms    market.Terms          // that it is sold under: its own, or the marketplace's
 	Path     []market.Shelf        // where it stands, the top level first
 	Releases []market.AgentRelease // for everybody's eyes, the newest first; up to MaxDetailReleases
 	Reviews  ReviewPage
@@ -29,7 +30,10 @@ func DetailOf(tx store.Reader, slug string, n int) (d Detail, err error) {
 	if d.Listing, err = listing(tx, d.Agent, nil); err != nil {
 		return d, err
 	}
-	if d.Text, err = textOf(tx, d.ID); err != nil {
+	if d.Text, err = store.TextOf(tx, d.ID); err != nil {
+		return d, err
+	}
+	if d.Terms, err = store.TermsOf(tx, &d.Agent, &d.Text); err != nil {
 		return d, err
 	}
 	if d.Path, err = PathOf(tx, d.Category); err != nil {
@@ -113,15 +117,6 @@ func notFoundAs(err, instead error) error {
 		return instead
 	}
 	return err
-}
-
-// textOf returns what an agent says at length, empty where it says nothing.
-func textOf(tx store.Reader, id market.AgentID) (market.AgentText, error) {
-	t, err := store.Texts.Load(tx, id)
-	if market.Is(err, market.NotFound) {
-		return market.AgentText{Agent: id}, nil
-	}
-	return t, err
 }
 
 // publicReleases are the versions that everybody may see: live ones, those that a live

@@ -113,6 +113,7 @@ type AgentLine struct {
 	Description string              `json:"description,omitempty"` // Markdown
 	Demo        []TurnLine          `json:"demo,omitempty"`
 	Terms       string              `json:"terms,omitempty"`    // of the licence
+	Refunds     string              `json:"refunds,omitempty"`  // their terms; the marketplace's where it is missing
 	Releases    []ReleaseLine       `json:"releases,omitempty"` // the newest first
 	OldSlugs    []OldSlugLine       `json:"old_slugs,omitempty"`
 }
@@ -197,9 +198,10 @@ type ReviewLine struct {
 
 // PageLine is a page of the operator's.
 type PageLine struct {
-	Slug    string `json:"slug"`  // needed
-	Title   string `json:"title"` // needed
-	Body    string `json:"body"`  // Markdown
+	Slug    string `json:"slug"`            // needed
+	Title   string `json:"title"`           // needed
+	Brief   string `json:"brief,omitempty"` // of the pages refunds and terms: the marketplace's terms (market.StaticPage)
+	Body    string `json:"body"`            // Markdown
 	Updated Moment `json:"updated,omitzero"`
 }
 

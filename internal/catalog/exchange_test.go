@@ -35,7 +35,7 @@ func sample() fstest.MapFS {
 			`{"slug":"csv-desk","seller":"atlas","name":"CSV Desk","summary":"Reads CSV files & <more>.","category":"sdk","tags":["pg","CSV"],"created":"2026-02-01","updated":"2026-03-01T10:00:00.5Z","picked":"2026-03-02",`+
 				`"offers":[{"name":"Alone","price":"12.00 USD","license":true,"includes":["Updates for a year"]},{"name":"Team","price":"49 USD","license":true}],`+
 				`"facts":{"models":["claude-sonnet-4"],"runtimes":["Python"],"inputs":["csv"],"outputs":["text"],"keys":["OPENAI_API_KEY"],"permissions":[{"permission":"files","detail":"one folder"}],"retention":"Nothing is kept."},`+
-				`"images":[{"path":"media/cover.png","alt":"A table"}],"description":"# What\n\nIt *reads*.","demo":[{"who":"You","text":"Sum it."},{"who":"Agent","text":"42"}],"terms":"On your machines.",`+
+				`"images":[{"path":"media/cover.png","alt":"A table"}],"description":"# What\n\nIt *reads*.","demo":[{"who":"You","text":"Sum it."},{"who":"Agent","text":"42"}],"terms":"On your machines.","refunds":"Within 60 days.",`+
 				`"releases":[{"version":"1.0.0","released":"2026-02-01","notes":"First.","file":{"path":"files/one.zip"}},`+
 				`{"version":"1.2.0","released":"2026-03-01","file":{"path":"files/two.zip","name":"csv-desk.zip"},"permissions":[{"permission":"files"}]},`+
 				`{"version":"1.1.0","released":"2026-02-10","state":"yanked","reason":"It lost rows."},`+
@@ -47,7 +47,9 @@ func sample() fstest.MapFS {
 			`{"agent":"csv-desk","name":"Grace","stars":5,"title":"Good","text":"It does\nwhat it says.","created":"2026-03-03","reply":"Thanks"}`,
 			`{"agent":"csv-desk","name":"Bob","stars":2,"created":"2026-03-04","state":"excluded"}`,
 			`{"agent":"free-thing","name":"Bob","stars":4,"free":true,"created":"2026-03-05"}`),
-		"pages.jsonl":     text(`{"slug":"about","title":"About us","body":"Hello.","updated":"2026-01-01"}`),
+		"pages.jsonl": text(
+			`{"slug":"about","title":"About us","body":"Hello.","updated":"2026-01-01"}`,
+			`{"slug":"refunds","title":"Refunds","brief":"Within 30 days.","body":"# How\n\nWrite.","updated":"2026-01-01"}`),
 		"files/one.zip":   {Data: []byte("one")},
 		"files/two.zip":   {Data: []byte("two")},
 		"media/cover.png": {Data: []byte("a picture")},
@@ -126,7 +128,7 @@ func (s *stand) export(t *testing.T) (dir string, files map[string]string) {
 
 func TestImportOfAnExportIsTheSame(t *testing.T) {
 	s := newStand(t)
-	if rep := s.mustLoad(t, sample()); rep.Added != 11 {
+	if rep := s.mustLoad(t, sample()); rep.Added != 12 {
 		t.Errorf("%+v", rep)
 	}
 	imported(t, s.Catalog, lines(300))
@@ -165,6 +167,12 @@ func TestImportOfAFolderTakesEverything(t *testing.T) {
 	if want := "2.0.0-rc.1 live;1.2.0 live;1.1.0 yanked;1.0.0 superseded;"; versions != want {
 		t.Errorf("releases %s want %s", versions, want)
 	}
+	if want := (market.Terms{Refunds: "Within 60 days.", License: "On your machines."}); d.Terms != want {
+		t.Errorf("its terms are %+v, want %+v", d.Terms, want)
+	}
+	if got := detail(t, s.Catalog, "free-thing").Terms; got.Refunds != "Within 30 days." || got.License != market.DefaultTerms.License {
+		t.Errorf("terms of an agent without its own are %+v", got)
+	}
 	if len(d.Path) != 2 || d.Path[0].Title != "Build" || !slices.Equal(d.Tags, []market.Tag{"csv", "postgres"}) {
 		t.Errorf("%+v, tags %q", d.Path, d.Tags)
 	}
@@ -189,7 +197,7 @@ func TestImportOfAFolderTakesEverything(t *testing.T) {
 func TestDryRunSaysTheSameAndWritesNothing(t *testing.T) {
 	s := newStand(t)
 	rep, bad, err := s.load(sample(), true)
-	if err != nil || len(bad) > 0 || rep.Added != 11 || s.Store.LastLSN() != 0 {
+	if err != nil || len(bad) > 0 || rep.Added != 12 || s.Store.LastLSN() != 0 {
 		t.Errorf("%+v, %q, %v, %d commits", rep, bad, err, s.Store.LastLSN())
 	}
 	for range s.blobs.All() {
@@ -199,7 +207,7 @@ func TestDryRunSaysTheSameAndWritesNothing(t *testing.T) {
 	lsn := s.Store.LastLSN()
 	changed := sample()
 	changed["agents.jsonl"].Data = bytes.Replace(changed["agents.jsonl"].Data, []byte("Reads CSV"), []byte("Sums CSV"), 1)
-	if rep, bad, err := s.load(changed, true); err != nil || len(bad) > 0 || rep.Updated != 1 || rep.Unchanged != 10 || s.Store.LastLSN() != lsn {
+	if rep, bad, err := s.load(changed, true); err != nil || len(bad) > 0 || rep.Updated != 1 || rep.Unchanged != 11 || s.Store.LastLSN() != lsn {
 		t.Errorf("%+v, %q, %v", rep, bad, err)
 	}
 }
@@ -208,7 +216,7 @@ func TestBadLinesOfAFolderAreNamed(t *testing.T) {
 	for name, c := range map[string]struct{ file, line, want string }{
 		"an unknown field":       {"agents.jsonl", `{"name":"A","category":"sdk","colour":"red"}`, `agents.jsonl line 4: The object can't be read: unknown field "colour".`},
 		"half an object":         {"agents.jsonl", `{"name":"A","category":`, "agents.jsonl line 4: The line ends in the middle of a JSON object."},
-		"two objects":            {"pages.jsonl", `{"slug":"a","title":"A"} {}`, "pages.jsonl line 2: There is more on the line than one JSON object."},
+		"two objects":            {"pages.jsonl", `{"slug":"a","title":"A"} {}`, "pages.jsonl line 3: There is more on the line than one JSON object."},
 		"a number for a text":    {"agents.jsonl", `{"name":7,"category":"sdk"}`, "agents.jsonl line 4, name: The field name can't be a number."},
 		"no such seller":         {"agents.jsonl", `{"name":"A","category":"sdk","seller":"nobody"}`, "agents.jsonl line 4, seller: There is no seller \"nobody\"."},
 		"a slug of another":      {"agents.jsonl", `{"name":"A","category":"sdk","external_id":"npm:a","slug":"csv-table"}`, "agents.jsonl line 4, slug: The slug \"csv-table\" is another agent's."},
@@ -232,7 +240,7 @@ func TestBadLinesOfAFolderAreNamed(t *testing.T) {
 			folder := sample()
 			folder[c.file].Data = append(folder[c.file].Data, c.line...)
 			rep, bad, err := s.load(folder, false)
-			if err != nil || rep.Added != 11 || rep.Refused != 1 || len(bad) != 1 || !strings.HasPrefix(bad[0], c.want) {
+			if err != nil || rep.Added != 12 || rep.Refused != 1 || len(bad) != 1 || !strings.HasPrefix(bad[0], c.want) {
 				t.Errorf("%+v, %q, %v\nwant %s", rep, bad, err, c.want)
 			}
 		})

@@ -131,7 +131,7 @@ func (ex *exporter) all(tx store.Reader) error {
 			return reviewLine(r, slug), err
 		}),
 		exportLines(ex, tx, PagesFile, store.Pages, func(p *market.StaticPage) (PageLine, error) {
-			return PageLine{p.Slug, p.Title, p.Body, Moment{p.Updated}}, nil
+			return PageLine{p.Slug, p.Title, p.Brief, p.Body, Moment{p.Updated}}, nil
 		}),
 	)
 }
@@ -241,11 +241,11 @@ func (ex *exporter) agentLine(tx store.Reader, a *market.Agent, seller string, o
 		}
 		l.Images = append(l.Images, ImageLine{name, img.Alt})
 	}
-	text, err := textOf(tx, a.ID)
+	text, err := store.TextOf(tx, a.ID)
 	if err != nil {
 		return l, err
 	}
-	l.Description, l.Terms = text.Description, text.Terms
+	l.Description, l.Terms, l.Refunds = text.Description, text.Terms, text.Refunds
 	for _, t := range text.Demo {
 		l.Demo = append(l.Demo, TurnLine(t))
 	}

@@ -50,7 +50,7 @@ func (e *entry) weight() int {
 }
 
 func (e *entry) heft() int {
-	n := len(e.text.Description) + len(e.text.Terms)
+	n := len(e.text.Description) + len(e.text.Terms) + len(e.text.Refunds)
 	for _, t := range e.text.Demo {
 		n += len(t.Text)
 	}
@@ -74,7 +74,7 @@ func (im *importer) entry(ctx context.Context, r *row) (*entry, error) {
 	if err := cleanLine("reason", &r.Reason, maxReason); err != nil {
 		return nil, err
 	}
-	e := &entry{row: r, text: market.AgentText{Description: r.Description, Terms: r.Terms}}
+	e := &entry{row: r, text: market.AgentText{Description: r.Description, Terms: r.Terms, Refunds: r.Refunds}}
 	for _, step := range []func() error{
 		func() error { return e.readOffers(im.Currency) },
 		func() (err error) { e.tags, err = im.aliases.cleanTags(tagsOf(r.Tags)); return err },
@@ -561,15 +561,16 @@ func inUTC(v reflect.Value) {
 
 func writeText(tx *store.Tx, e *entry, id market.AgentID) (bool, error) {
 	t := e.text
-	if t.Description == "" && t.Terms == "" && t.Demo == nil {
+	if t.Description == "" && t.Terms == "" && t.Refunds == "" && t.Demo == nil {
 		return false, nil
 	}
 	t.Agent = id
-	old, err := textOf(tx, id)
+	old, err := store.TextOf(tx, id)
 	if err != nil {
 		return false, err
 	}
 	t.Description, t.Terms = cmp.Or(t.Description, old.Description), cmp.Or(t.Terms, old.Terms)
+	t.Refunds = cmp.Or(t.Refunds, old.Refunds)
 	if t.Demo == nil {
 		t.Demo = old.Demo
 	}

@@ -203,7 +203,7 @@ func (im *importer) tag(line int, l *TagLine) (func(tx *store.Tx) (outcome, erro
 }
 
 func (im *importer) page(line int, l *PageLine) (func(tx *store.Tx) (outcome, error), error) {
-	p := market.StaticPage{Slug: l.Slug, Title: l.Title, Body: l.Body, Updated: l.Updated.Time}
+	p := market.StaticPage{Slug: l.Slug, Title: l.Title, Brief: l.Brief, Body: l.Body, Updated: l.Updated.Time}
 	if err := cleanPage(&p); err != nil {
 		return nil, err
 	}

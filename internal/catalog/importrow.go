@@ -40,7 +40,7 @@ const (
 // tags are separated by commas, file and image are paths in the folder that is imported, and
 // the rest is as there.
 var importFields = []string{"id", "name", "summary", "version", "popularity", "source", "category", "updated", "slug", "seller", "tags",
-	"price", "description", "terms", "file", "image"}
+	"price", "description", "terms", "refunds", "file", "image"}
 
 // neededColumns are those that a table can't be without.
 var neededColumns = []string{"id", "name", "category"}
@@ -263,6 +263,7 @@ func (r *row) fromTable(cell func(field string) (text string, ok bool)) error {
 	r.Slug, r.Seller = line("slug", 0), line("seller", 0)
 	r.Description, _ = cell("description")
 	r.Terms, _ = cell("terms")
+	r.Refunds, _ = cell("refunds")
 	if tags, _ := cell("tags"); tags != "" {
 		r.Tags = strings.Split(tags, ",")
 	}

@@ -130,7 +130,10 @@ func cleanAgentText(t *market.AgentText) error {
 	if err := cleanLong("description", &t.Description, market.MaxText); err != nil {
 		return err
 	}
-	if err := cleanLong("terms", &t.Terms, market.MaxTurnText); err != nil {
+	if err := cleanLong("terms", &t.Terms, market.MaxTerms); err != nil {
+		return err
+	}
+	if err := cleanLong("refunds", &t.Refunds, market.MaxTerms); err != nil {
 		return err
 	}
 	if len(t.Demo) > market.MaxTurns {
@@ -238,6 +241,9 @@ func cleanPage(p *market.StaticPage) error {
 	}
 	if p.Title == "" || len(p.Title) > market.MaxName {
 		return market.FieldErrorf("title", "A page's title has 1 to %d bytes.", market.MaxName)
+	}
+	if err := cleanLong("brief", &p.Brief, market.MaxTerms); err != nil {
+		return err
 	}
 	return cleanLong("body", &p.Body, market.MaxText)
 }

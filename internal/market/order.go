@@ -92,8 +92,8 @@ type Order struct {
 	Paid     time.Time    `cbor:"paid,omitzero"`
 }
 
-// Line is a thing sold, as it was when it was sold: name, offer, price and commission rule
-// are frozen here, and later changes of the listing don't touch it.
+// Line is a thing sold, as it was when it was sold: name, offer, price, commission rule and
+// terms are frozen here, and later changes of the listing don't touch it.
 type Line struct {
 	ID         LineID  `cbor:"id"`
 	Agent      AgentID `cbor:"agent"`
@@ -108,6 +108,7 @@ type Line struct {
 
 	OfferName string   `cbor:"offername,omitempty"` // where the agent had several offers
 	Includes  []string `cbor:"includes,omitempty"`  // what the offer gave besides
+	Terms     Terms    `cbor:"terms,omitzero"`      // SoldUnder
 }
 
 // LineState follows a thing sold.

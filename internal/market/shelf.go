@@ -72,9 +72,12 @@ type Redirect struct {
 
 // StaticPage is a page of the operator's: terms, privacy, about.
 type StaticPage struct {
-	Slug    string    `cbor:"id"` // its address is /pages/{slug}
-	Title   string    `cbor:"title"`
-	Body    string    `cbor:"body"` // Markdown, at most MaxText bytes
+	Slug  string `cbor:"id"` // its address is /pages/{slug}
+	Title string `cbor:"title"`
+	Body  string `cbor:"body"` // Markdown, at most MaxText bytes
+	// Brief is of RefundsPage and LicensePage: the marketplace's terms in a paragraph of plain
+	// text, for agents that have none of their own.
+	Brief   string    `cbor:"brief,omitempty"`
 	Updated time.Time `cbor:"updated"`
 }
 
@@ -82,9 +85,10 @@ type StaticPage struct {
 // a record of its own.
 type AgentText struct {
 	Agent       AgentID `cbor:"id"`
-	Description string  `cbor:"text,omitempty"`  // Markdown, at most MaxText bytes
-	Demo        []Turn  `cbor:"demo,omitempty"`  // a transcript of the agent at work
-	Terms       string  `cbor:"terms,omitempty"` // of the licence: "Use it on any number of your own machines."
+	Description string  `cbor:"text,omitempty"`    // Markdown, at most MaxText bytes
+	Demo        []Turn  `cbor:"demo,omitempty"`    // a transcript of the agent at work
+	Terms       string  `cbor:"terms,omitempty"`   // of the licence: "Use it on any number of your own machines."
+	Refunds     string  `cbor:"refunds,omitempty"` // where they differ from the marketplace's
 }
 
 // Turn is one side's words in a transcript.

@@ -68,7 +68,7 @@ func (m *Mailer) letter(r *order.Receipt) views.Letter {
 	for _, o := range r.Orders {
 		g := views.ReceiptGroup{Seller: views.Seller{Name: o.Seller.Name}, Order: string(o.ID), Subtotal: o.Total}
 		for _, it := range o.Items {
-			goods := views.Goods{Line: views.Line{Name: it.Name, Slug: it.Slug, Price: it.Price}, Version: it.Release.Version}
+			goods := views.Goods{Line: views.Line{Name: it.Name, Slug: it.Slug, Price: it.Price, Terms: it.SoldUnder()}, Version: it.Release.Version}
 			if it.License != nil {
 				goods.Keys = []string{it.License.Key}
 			}

@@ -22,6 +22,7 @@ type CartLine struct {
 	Agent  market.Agent
 	Offer  market.Offer // of the agent's
 	Seller market.Seller
+	Terms  market.Terms // that it is sold under
 }
 
 // Cart returns what is in a cart; an unknown one is empty.
@@ -60,12 +61,24 @@ func (s *Shop) present(tx store.Reader, rec *market.Cart) (Cart, error) {
 		if err != nil {
 			return c, err
 		}
+		terms, err := termsOf(tx, &a)
+		if err != nil {
+			return c, err
+		}
 		if c.Total, err = c.Total.Add(market.Money{Amount: o.Price.Amount, Currency: s.Currency}); err != nil {
 			return c, err
 		}
-		c.Lines = append(c.Lines, CartLine{a, o, seller})
+		c.Lines = append(c.Lines, CartLine{a, o, seller, terms})
 	}
 	return c, nil
+}
+
+func termsOf(tx store.Reader, a *market.Agent) (market.Terms, error) {
+	text, err := store.TextOf(tx, a.ID)
+	if err != nil {
+		return market.Terms{}, err
+	}
+	return store.TermsOf(tx, a, &text)
 }
 
 // takes reports whether the marketplace sells at a price: in its currency, or for nothing.

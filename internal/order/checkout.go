@@ -200,8 +200,8 @@ func (s *Shop) place(tx *store.Tx, c *Cart, email string, made map[string]bool) 
 	return ch, store.Checkouts.Insert(tx, ch)
 }
 
-// split makes one order per seller, in the order of the cart, and freezes prices and
-// commissions in their lines.
+// split makes one order per seller, in the order of the cart, and freezes prices,
+// commissions and terms in their lines.
 func (s *Shop) split(ch *market.Checkout, lines []CartLine, now time.Time) ([]market.Order, error) {
 	var orders []market.Order
 	bySeller := map[market.SellerID]int{}
@@ -230,7 +230,7 @@ func (s *Shop) split(ch *market.Checkout, lines []CartLine, now time.Time) ([]ma
 		o.Lines = append(o.Lines, market.Line{
 			ID: market.NewLineID(now), Agent: a.ID, Offer: l.Offer.ID, Name: a.Name, Slug: a.Slug,
 			Price: price, Commission: price.BasisPoints(s.Commission), Rule: fmt.Sprintf("%d bp", s.Commission),
-			License: l.Offer.License, Release: release, OfferName: l.Offer.Name, Includes: l.Offer.Includes,
+			License: l.Offer.License, Release: release, OfferName: l.Offer.Name, Includes: l.Offer.Includes, Terms: l.Terms,
 		})
 	}
 	return orders, nil

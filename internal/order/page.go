@@ -30,11 +30,11 @@ func PageToken(token string, c *Cart) string {
 
 func isPage(secret string) bool { return len(secret) >= 16 && len(secret) <= 64 }
 
-// digest is equal for carts that sell the same at the same prices.
+// digest is equal for carts that sell the same at the same prices and under the same terms.
 func (c *Cart) digest() string {
 	h := sha256.New()
 	for _, l := range c.Lines {
-		fmt.Fprintf(h, "%q %q %s %t %q\n", l.Agent.ID, l.Offer.ID, l.Offer.Price, l.Offer.License, l.Offer.Includes)
+		fmt.Fprintf(h, "%q %q %s %t %q %q\n", l.Agent.ID, l.Offer.ID, l.Offer.Price, l.Offer.License, l.Offer.Includes, l.Terms)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
@@ -93,6 +93,6 @@ func sells(orders []market.Order, c *Cart) bool {
 
 func (c *CartLine) soldAs(l *market.Line) bool {
 	return c.Agent.ID == l.Agent && c.Offer.ID == l.Offer && c.Offer.Price.Amount == l.Price.Amount &&
-		c.Offer.Name == l.OfferName && slices.Equal(c.Offer.Includes, l.Includes) &&
+		c.Offer.Name == l.OfferName && slices.Equal(c.Offer.Includes, l.Includes) && c.Terms == l.Terms &&
 		c.Agent.Name == l.Name && c.Agent.Release.Version == l.Release.Version
 }

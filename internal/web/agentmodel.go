@@ -8,12 +8,6 @@ import (
 	"github.com/souk-market/souk/views"
 )
 
-const refundTerms = "Ask for your money back within 14 days if the download doesn't do what its page says."
-
-// ownTerms are the licence terms of an agent whose seller has written none. They are those
-// of catalog/pages/terms.md.
-const ownTerms = "You may use the agent yourself on any of your own machines, and not pass it on."
-
 // agentPage is an agent's page without what is related.
 func (s *Server) agentPage(d *catalog.Detail) views.Agent {
 	v := views.Agent{
@@ -28,7 +22,7 @@ func (s *Server) agentPage(d *catalog.Detail) views.Agent {
 		Label: labelOf(&d.Agent), About: s.written(d.Text.Description, 3), Demo: turns(d.Text.Demo),
 		Setup:    setup(d.ExternalID, d.Release.Version),
 		Releases: s.releasesOf(d), Reviews: reviewsOf(d.Reviews.Reviews),
-		Refunds: refundTerms, License: licenceOf(d),
+		Refunds: d.Terms.Refunds, License: d.Terms.License,
 	}
 	if v.Unlisted {
 		v.Meta.Image, v.Meta.Others = "", nil // there are none
@@ -42,16 +36,6 @@ func (s *Server) written(markdown string, level int) views.HTML {
 		return ""
 	}
 	return views.HTML(s.texts.HTML(markdown, level))
-}
-
-func licenceOf(d *catalog.Detail) string {
-	switch {
-	case d.Text.Terms != "":
-		return d.Text.Terms
-	case d.ExternalID != "":
-		return "The agent remains under the licence that it has where it comes from."
-	}
-	return ownTerms
 }
 
 func shelvesOf(path []market.Shelf) []views.Category {

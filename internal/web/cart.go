@@ -68,7 +68,7 @@ func groups(lines []order.CartLine) []views.Group {
 		g := &gg[i]
 		g.Lines = append(g.Lines, views.Line{
 			AgentID: string(l.Agent.ID), OfferID: string(l.Offer.ID), Slug: l.Agent.Slug, Seed: string(l.Agent.ID),
-			Name: l.Agent.Name, Offer: offerName(&l.Agent, l.Offer), Price: l.Offer.Price,
+			Name: l.Agent.Name, Offer: offerName(&l.Agent, l.Offer), Price: l.Offer.Price, Terms: l.Terms,
 		})
 		if sum, err := g.Subtotal.Add(l.Offer.Price); err == nil { // the cart's total has added the same amounts
 			g.Subtotal = sum

@@ -39,7 +39,7 @@ func receiptPage(rec *order.Receipt) views.Receipt {
 	page := views.Receipt{
 		Meta: views.Meta{Title: "Receipt " + rec.Checkout.Number, NoIndex: true}, State: receiptStates[rec.State],
 		Number: rec.Checkout.Number, Date: rec.Checkout.Created, Email: rec.Checkout.Email, Total: rec.Checkout.Total,
-		TaxNote: taxNote, Refunds: refundTerms, Retry: "/cart",
+		TaxNote: taxNote, Retry: "/cart",
 	}
 	if rec.Payment != nil && page.State == views.Confirming && rec.Payment.URL != "" {
 		page.Retry = rec.Payment.URL
@@ -56,7 +56,7 @@ func receiptPage(rec *order.Receipt) views.Receipt {
 
 func goods(rec *order.Receipt, it *order.ReceiptItem) views.Goods {
 	g := views.Goods{
-		Line:    views.Line{AgentID: string(it.Agent), OfferID: string(it.Offer), Slug: it.Slug, Seed: string(it.Agent), Name: it.Name, Offer: it.OfferName, Price: it.Price},
+		Line:    views.Line{AgentID: string(it.Agent), OfferID: string(it.Offer), Slug: it.Slug, Seed: string(it.Agent), Name: it.Name, Offer: it.OfferName, Price: it.Price, Terms: it.SoldUnder()},
 		Version: it.Release.Version,
 	}
 	if it.Entitlement == nil {
