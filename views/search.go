@@ -50,8 +50,11 @@ func (p Search) trail() []Link {
 	return nil
 }
 
+// Found is how many agents were found, in words.
+func (p Search) Found() string { return plural(p.Total, "agent", "agents") }
+
 func (p Search) count() string {
-	n := plural(p.Total, "agent", "agents")
+	n := p.Found()
 	if p.page() > 1 {
 		n += ", page " + Number(p.page())
 		if p.Pages > 0 {

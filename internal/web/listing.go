@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
@@ -192,10 +194,9 @@ func spans(ranges []search.Range) []views.Span {
 	return ss
 }
 
-// listingMeta says what a listing is. Only plain ones, without text and filters, are for
-// search engines; their further pages are too.
+// listingMeta says what a listing is, and whether search engines may keep it.
 func listingMeta(p *views.Search) views.Meta {
-	m := views.Meta{Canonical: p.Query.Path(), NoIndex: p.Query.Text != "" || len(p.Query.Filters) > 0 || p.Query.Sort != ""}
+	m := views.Meta{Canonical: p.Query.Path(), NoIndex: !lasting(p)}
 	switch {
 	case p.Shelf.Slug != "":
 		m.Title, m.Description = p.Shelf.Title, p.Shelf.Line
@@ -203,6 +204,7 @@ func listingMeta(p *views.Search) views.Meta {
 		m.Title, m.Description = "Agents tagged “"+p.Tag+"”", "AI agents and tools with the tag "+p.Tag+"."
 	case p.Query.Text != "":
 		m.Title = p.Query.Text
+		m.Description = p.Found() + " for “" + p.Query.Text + "”: AI agents and tools, each with its price, its label and its reviews."
 	default:
 		m.Title, m.Description = "All agents", "All AI agents and tools of this marketplace, by category, price and what they may touch."
 	}
@@ -211,4 +213,28 @@ func listingMeta(p *views.Search) views.Meta {
 		m.Canonical = views.CategoryPath(c)
 	}
 	return m
+}
+
+// lasting reports whether a listing is one of those that search engines are to keep: those
+// without text and filters, with their further pages, and the first page of what plain
+// words find as they stand. Other searches are without end, and their text, which the page
+// repeats, may be anybody's advertisement. The robots file says the same of addresses.
+func lasting(p *views.Search) bool {
+	q := p.Query
+	switch {
+	case len(q.Filters) > 0 || q.Sort != "":
+		return false
+	case q.Text == "":
+		return true
+	}
+	return q.Page <= 1 && p.Total > 0 && p.Corrected == "" && isPlain(q.Text)
+}
+
+// maxPlain bounds the text of a search that search engines may keep, in bytes.
+const maxPlain = 60
+
+// isPlain reports whether a search is words alone: all of them must then be in what it finds.
+func isPlain(text string) bool {
+	words := func(r rune) bool { return r == ' ' || unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) }
+	return len(text) <= maxPlain && strings.TrimLeftFunc(text, words) == ""
 }

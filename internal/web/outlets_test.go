@@ -149,6 +149,24 @@ func TestOutletsTellOfWhatIsOnTheShelfAlone(t *testing.T) {
 	b.look("/agents/free-thing", http.StatusOK)
 }
 
+// TestSearchesThatEnginesKeep: of searches those alone whose words are all in what they find.
+func TestSearchesThatEnginesKeep(t *testing.T) {
+	b := open(t, false)
+	for path, kept := range map[string]bool{
+		"/search": true, "/search?q=thing": true, "/search?q=free+thing": true, "/categories/data": true,
+		"/search?q=thinng": false, "/search?q=nothing-like-it": false, "/search?q=thing&price=free": false, "/search?q=thing&sort=price": false,
+		"/search?q=thing+-cheap+-watches": false, "/search?price=free": false, "/search?q=thing+" + strings.Repeat("the+", 20): false,
+	} {
+		page := b.look(path, http.StatusOK)
+		if got := page.Find("meta[name=robots]").Length() == 0; got != kept {
+			t.Errorf("%s: kept is %t, want %t", path, got, kept)
+		}
+		if kept && len(page.Find("meta[name=description]").AttrOr("content", "")) < 20 {
+			t.Errorf("%s doesn't describe itself", path)
+		}
+	}
+}
+
 func TestOldSlugsLeadOn(t *testing.T) {
 	b := open(t, false)
 	b.write(market.MainTenant, func(tx *store.Tx) error {

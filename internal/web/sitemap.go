@@ -191,8 +191,9 @@ func sellsSomething(tx store.Reader, id market.SellerID) (bool, error) {
 	return false, nil
 }
 
-// robots says what to leave alone: what is personal, and searches, of which there is no end.
-// Categories, tags and sellers lead to everything.
+// robots says what to leave alone: what is personal, and searches beyond those of a text
+// alone, of which there is no end. The longest rule that matches an address counts (RFC
+// 9309, 2.2.2). Categories, tags and sellers lead to everything.
 func (s *Server) robots(store.Reader, address) (content, error) {
 	return document("text/plain; charset=utf-8", []byte(`User-agent: *
 Disallow: /cart
@@ -204,6 +205,8 @@ Disallow: /dev/
 Disallow: /sandbox/
 Disallow: /suggest
 Disallow: /search?
+Allow: /search?q=
+Disallow: /search?q=*&
 
 Sitemap: `+s.BaseURL+"/sitemap.xml\n"))
 }
