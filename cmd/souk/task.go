@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/souk-market/souk/internal/blob"
+	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/control"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
@@ -52,6 +53,20 @@ var tasks = []func() task{
 	func() task { return new(drillTask) },
 	func() task { return new(promoteTask) },
 	func() task { return new(replicaStatusTask) },
+	func() task { return new(agentShowTask) },
+	func() task { return new(agentRenameTask) },
+	func() task { return new(agentForgetTask) },
+	func() task { return new(agentStateTask) },
+	func() task { return new(agentPickTask) },
+	func() task { return new(agentYankTask) },
+	func() task { return new(categoryListTask) },
+	func() task { return new(categoryPutTask) },
+	func() task { return new(categoryRemoveTask) },
+	func() task { return new(tagListTask) },
+	func() task { return new(tagMergeTask) },
+	func() task { return new(tagUnmergeTask) },
+	func() task { return new(pageListTask) },
+	func() task { return new(pagePutTask) },
 }
 
 // command does a task that somebody asks this server for.
@@ -184,6 +199,7 @@ func openClosedAs(cfg Config, standby bool) (h *house, err error) {
 	if h.attached != nil {
 		h.blobs.SetFetch(h.attached.FetchBlob)
 	}
+	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Logger: h.log}
 	h.log.Debug("no server has the directory open; working on it here", "data", cfg.Data)
 	return h, nil
 }
