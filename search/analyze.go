@@ -1,6 +1,7 @@
 package search
 
 import (
+	"hash/maphash"
 	"strings"
 
 	index "github.com/blevesearch/bleve_index_api"
@@ -8,78 +9,169 @@ import (
 )
 
 // fieldNames are the names of a tenant's fields.
-type fieldNames struct{ name, text, stem, body, pair, key string }
+type fieldNames struct{ name, text, stem, body, pair, fact string }
 
 func fieldsOf(tenant market.TenantID) fieldNames {
 	at := "@" + string(tenant)
-	return fieldNames{"name" + at, "text" + at, "stem" + at, "body" + at, "pair" + at, "key" + at}
+	return fieldNames{"name" + at, "text" + at, "stem" + at, "body" + at, "pair" + at, factField + at}
 }
 
-func (f *fieldNames) all() [6]string { return [6]string{f.name, f.text, f.stem, f.body, f.pair, f.key} }
+// factField is, before the tenant, the name of the field that has what agents have in
+// common.
+const factField = "fact"
 
 // words are what an agent is found by: the terms of each field.
-type words struct{ name, text, stem, body, pair, key wordSet }
+type words struct{ name, text, stem, body, pair, fact wordSet }
 
-func (w *words) all() [6]*wordSet {
-	return [6]*wordSet{&w.name, &w.text, &w.stem, &w.body, &w.pair, &w.key}
-}
-
-// wordSet collects the words of a field, each once: in order, and in the form that Bleve
-// takes.
+// wordSet has the terms of a field, each once.
 type wordSet struct {
-	words []string
 	freqs index.TokenFrequencies
+	seen  *termSet
 }
 
 func (s *wordSet) add(word string) {
-	if word == "" || s.freqs[word] != nil {
+	if word == "" {
 		return
 	}
 	if s.freqs == nil {
 		s.freqs = index.TokenFrequencies{}
 	}
-	s.freqs[word] = &index.TokenFreq{Term: []byte(word)}
-	s.words = append(s.words, word)
+	n := len(s.freqs)
+	if s.freqs[word] = again; len(s.freqs) > n && s.seen.add(word) {
+		s.freqs[word] = first
+	}
 }
 
-func wordsOf(l *listing) *words {
-	a := &l.Agent
-	var w words
-	w.addName(a.Name)
-	w.addText(a.Name, english)
-	w.addText(a.Summary, languageOf(a.Summary))
-	w.addText(a.Source, english)
-	for _, tag := range a.Tags {
-		w.addText(string(tag), english)
-		w.key.add(fieldTerm("tag", string(tag)))
+func (s *wordSet) has(word string) bool { return s.freqs[word] != nil }
+
+// What Bleve keeps of a term in a document: that it is there, and where it is the first of
+// a batch that it is there once. Bleve keeps no list for a term with one document if it is
+// there once (zapx, use1HitEncoding): a fifth of an index; but a byte a document with it.
+var first, again = onceThere(), &index.TokenFreq{}
+
+func onceThere() *index.TokenFreq {
+	f := &index.TokenFreq{}
+	f.SetFrequency(1)
+	return f
+}
+
+// termSet has the terms of a batch's documents in a field, and a few others: it has a bit
+// for each of 2^20 hashes. The zero value and nil are empty; nil stays so.
+type termSet struct {
+	seed maphash.Seed
+	bits []uint64
+}
+
+// add reports whether a term wasn't there.
+func (s *termSet) add(term string) bool {
+	if s == nil {
+		return true
 	}
-	w.key.add(fieldTerm("category", string(a.Category)))
-	if l.seller.Slug != "" {
-		w.key.add(fieldTerm("seller", l.seller.Slug))
-		w.key.add(fieldTerm("seller", l.seller.Name))
+	if s.bits == nil {
+		s.seed, s.bits = maphash.MakeSeed(), make([]uint64, 1<<20/64)
+	}
+	h := maphash.String(s.seed, term)
+	at, bit := h>>6&(1<<14-1), uint64(1)<<(h&63)
+	isNew := s.bits[at]&bit == 0
+	s.bits[at] |= bit
+	return isNew
+}
+
+// analyst finds the words of listings. The zero value is ready; it is for one goroutine at
+// a time.
+type analyst struct {
+	batch *[6]batchField     // nil outside of batches
+	stems map[stemmed]string // of words met before
+}
+
+// batchField is what the documents of a batch have in a field.
+type batchField struct {
+	seen termSet
+	maps []index.TokenFrequencies // of batches before too
+	used int                      // of maps
+}
+
+// take returns an empty map.
+func (f *batchField) take() index.TokenFrequencies {
+	if f.used == len(f.maps) {
+		f.maps = append(f.maps, index.TokenFrequencies{})
+	}
+	f.used++
+	return f.maps[f.used-1]
+}
+
+type stemmed struct{ language, word string }
+
+// maxStems is the number of words whose stems are remembered: some 10 MB.
+const maxStems = 100_000
+
+// newBatch begins a batch, of which no term has been met. The documents of the batch
+// before, which Bleve has no use for after it, lose their words.
+func (an *analyst) newBatch() {
+	if an.batch == nil {
+		an.batch = new([6]batchField)
+	}
+	for i := range an.batch {
+		f := &an.batch[i]
+		clear(f.seen.bits)
+		for _, m := range f.maps[:f.used] {
+			clear(m)
+		}
+		f.used = 0
+	}
+}
+
+func (an *analyst) stem(in *language, word string) string {
+	key := stemmed{in.code, word}
+	st, ok := an.stems[key]
+	if !ok {
+		if len(an.stems) >= maxStems || an.stems == nil {
+			an.stems = map[stemmed]string{}
+		}
+		st = in.stem(word)
+		an.stems[key] = st
+	}
+	return st
+}
+
+func (an *analyst) wordsOf(l *listing) *words {
+	a := &l.Agent
+	w := &words{}
+	if an.batch != nil {
+		for i, set := range [6]*wordSet{&w.name, &w.text, &w.stem, &w.body, &w.pair, &w.fact} {
+			set.seen, set.freqs = &an.batch[i].seen, an.batch[i].take()
+		}
+	}
+	w.addName(a.Name)
+	an.addText(w, a.Name, english)
+	an.addText(w, a.Summary, languageOf(a.Summary))
+	an.addText(w, a.Source, english)
+	for _, tag := range a.Tags {
+		an.addText(w, string(tag), english)
 	}
 	if a.Category != "other" {
-		w.addText(string(a.Category), english)
+		an.addText(w, string(a.Category), english)
 	}
-	w.addBody(l)
-	return &w
+	an.addBody(w, l)
+	w.addFacts(l)
+	return w
 }
 
 // addBody adds the words, and their stems, of what a listing says beside name and summary:
-// facts, seller and description. Those of text are left out.
-func (w *words) addBody(l *listing) {
-	add := func(text string, in language) {
+// facts, seller and description. Those of name and text are left out.
+func (an *analyst) addBody(w *words, l *listing) {
+	add := func(text string, in *language) {
 		chunks := chunksOf(text)
 		eachWord(chunks, func(word string) {
-			if stopWords[word] || w.text.freqs[word] != nil {
+			if stopWords[word] || w.text.has(word) || w.name.has(word) {
 				return
 			}
 			w.body.add(word)
-			if st := in.stem(word); w.text.freqs[st] == nil {
+			if st := an.stem(in, word); !w.text.has(st) && !w.name.has(st) {
 				w.body.add(st)
 			}
 		})
-		eachPair(chunks, w.pair.add)
+		eachPair(chunks, func(h uint64) { w.pair.add(longPairOf(h)) })
 	}
 	f := &l.Facts
 	for _, list := range [][]string{f.Models, f.Runtimes, f.Inputs, f.Outputs, f.Keys, {l.seller.Name}} {
@@ -87,7 +179,9 @@ func (w *words) addBody(l *listing) {
 			add(text, english)
 		}
 	}
-	add(l.description, languageOf(l.description[:min(len(l.description), 2<<10)]))
+	if l.description != "" {
+		add(l.description, languageOf(l.description[:min(len(l.description), 2<<10)]))
+	}
 }
 
 func (w *words) addName(name string) {
@@ -98,29 +192,29 @@ func (w *words) addName(name string) {
 			w.name.add(joined(chunks[i-1 : i+1]))
 		}
 	}
-	whole, tail := nameKeys(name)
-	w.key.add(cut(whole, maxKey))
-	w.key.add(cut(tail, maxKey))
 }
 
-// addText adds the words of a text in a language, their stems and their pairs.
-func (w *words) addText(text string, in language) {
+// addText adds the words of a text in a language that aren't in the name, the stems of
+// all, and their pairs.
+func (an *analyst) addText(w *words, text string, in *language) {
 	chunks := chunksOf(text)
 	eachWord(chunks, func(word string) {
 		if stopWords[word] {
 			return
 		}
-		w.text.add(word)
-		if st := in.stem(word); st != word {
+		if !w.name.has(word) {
+			w.text.add(word)
+		}
+		if st := an.stem(in, word); st != word {
 			w.stem.add(st)
 		}
 	})
 	for _, c := range chunks {
-		if spelled := umlauts(text[c.start:c.end]); spelled != "" {
+		if spelled := umlauts(text[c.start:c.end]); spelled != "" && !w.name.has(spelled) {
 			w.text.add(spelled)
 		}
 	}
-	eachPair(chunks, w.pair.add)
+	eachPair(chunks, func(h uint64) { w.pair.add(pairOf(h)) })
 }
 
 // eachWord calls add with the parts of every chunk, with the whole of it, and with
@@ -155,31 +249,71 @@ func joined(chunks []chunk) string {
 	return s
 }
 
-// eachPair calls add with a term for every two words that stand side by side, stop words
-// too: the first 16 bits of a hash, so that there are 65,536 terms at most. A text of n
-// words is taken for one that has a pair which it hasn't with a chance of n in 65,536.
-func eachPair(chunks []chunk, add func(string)) {
-	before := ""
-	for _, c := range chunks {
-		words := c.parts
-		if c.whole != "" {
-			words = []string{c.whole}
-		}
-		for _, word := range words {
-			if before != "" {
-				add(pairOf(before, word))
+// eachPair calls add with every two words that stand side by side, or with stop words
+// alone between them, and the hash of the stretch so far (pairStart); and with the parts of
+// a word. So "state of the art" is one pair, which "state art" hasn't.
+func eachPair(chunks []chunk, add func(hash uint64)) {
+	started, h := false, uint64(0)
+	for i := range chunks {
+		c := &chunks[i]
+		if c.whole == "" {
+			for _, part := range c.parts {
+				if started {
+					add(pairEnd(h, part))
+				}
+				started, h = true, pairStart(part)
 			}
-			before = word
+			continue
 		}
-		for i := 1; i < len(c.parts) && c.whole != ""; i++ {
-			add(pairOf(c.parts[i-1], c.parts[i]))
+		switch {
+		case !started && stopWords[c.whole]:
+			continue
+		case started && stopWords[c.whole]:
+			h = pairEnd(h, c.whole)
+			continue
+		case started:
+			add(pairEnd(h, c.whole))
+		}
+		started, h = true, pairStart(c.whole)
+		for j := 1; j < len(c.parts); j++ {
+			add(pairEnd(pairStart(c.parts[j-1]), c.parts[j]))
 		}
 	}
 }
 
-func pairOf(a, b string) string {
-	h := spread(hashOf(a + " " + b))
-	return string([]byte{byte(h >> 8), byte(h)})
+// pairStart is the hash of a pair's first word, pairEnd with a further word.
+func pairStart(word string) uint64 { return pairEnd(fnvOffset, word) }
+
+func pairEnd(h uint64, word string) uint64 {
+	for i := range len(word) {
+		h = (h ^ uint64(word[i])) * fnvPrime
+	}
+	return (h ^ ' ') * fnvPrime
+}
+
+// pairBits is the number of bits of a hash that stand for two words side by side. Each
+// term costs 23 bytes: so a text of n words is taken for one that has a pair which it
+// hasn't with a chance of n in 8,192.
+const pairBits = 13
+
+// pairTerms has all terms of pairs, each two bytes.
+var pairTerms = func() string {
+	var b []byte
+	for i := range 1 << pairBits {
+		b = append(b, byte(i>>8), byte(i))
+	}
+	return string(b)
+}()
+
+func pairOf(hash uint64) string {
+	h := spread(hash) & (1<<pairBits - 1)
+	return pairTerms[2*h : 2*h+2]
+}
+
+// longPairOf is the term for a pair in a text that may be long: 16 bits of the hash.
+func longPairOf(hash uint64) string {
+	h := spread(hash)
+	return string([]byte{'+', byte(h >> 8), byte(h)})
 }
 
 // umlauts spells a German word as people do who have no umlauts ("Schlüssel" is

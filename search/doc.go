@@ -23,28 +23,32 @@
 //
 //	name   words of the name, and neighbours written together: "langchain-chroma" is
 //	       langchain, chroma and langchainchroma
-//	text   words of name, summary, tags, category and source, without stop words
-//	stem   stems of those words of text that aren't stems themselves: of English as they
-//	       are, of German, French, Spanish, Italian, Portuguese, Dutch and Russian after
+//	text   words of summary, tags, category and source, without stop words and without those
+//	       of name
+//	stem   stems of the words of name and text that aren't stems themselves: of English as
+//	       they are, of German, French, Spanish, Italian, Portuguese, Dutch and Russian after
 //	       the language ("de/such"), which is told by a text's commonest words
 //	body   words of description, facts and seller's name, with their stems
-//	pair   words that stand side by side in any of these, as 16 bits of a hash: for phrases
-//	key    the letters and digits of the name, and of what follows its last slash, run
-//	       together; tag, category and seller as "tag:postgres"
+//	pair   words that stand side by side in any of these, as 13 bits of a hash, or 16 in
+//	       what isn't text: for phrases
+//	fact   what agents share: their profile, seller and tags, encoded (facts.go)
 //
 // Words are folded: lower case, without accents, ß as ss; Schlüssel is schluessel too.
 // Scripts without spaces, and Korean, are kept as their overlapping pairs of characters.
 //
 // There is no field of beginnings (edge n-grams). A lexicon in memory per segment and
-// tenant, made from the dictionaries when the index is opened or merged, has the sorted
-// words of text, the sorted keys of names, a suffix array of the keys, and for both a table
-// of what is left of each without any one character (edits.go): about 0.4 kB a listing, so
-// that a beginning, a text inside of names, or what is one edit away is found in some µs.
+// tenant has the sorted words of name and text, the sorted keys of names (their letters and
+// digits, and those after the last slash, run together), a suffix array of the keys, and for
+// both a table of what is left of each without any one character (edits.go): about 0.4 kB a
+// listing, so that a beginning, a text inside of names, or what is one edit away is found in
+// some µs. Its parts are made when they are first needed, and in the background when the
+// index has been opened or merged, from the dictionaries and the names.
 //
 // Fields hold which documents have a word, not how often: in a line of text frequency
 // says little, and repeating a word must not lift a listing. What ranking, filters, facets
-// and suggestions need of a document is stored with it (facts.go), and is read into columns
-// in memory once a segment of the index, about 250 bytes a document (columns.go).
+// and suggestions need of a document is stored with it or among the terms of fact, and is
+// read into columns in memory once a segment of the index, about 250 bytes a document
+// (columns.go).
 //
 // A document has what it needs of its agent, of its text and of its seller. A changed text
 // has its agent indexed anew; a seller's new name, address or standing all agents of theirs,

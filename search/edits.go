@@ -57,19 +57,21 @@ func (e *edits) near(word string, yield func(uint32)) {
 	})
 }
 
+// The constants of FNV-1a.
+const fnvOffset, fnvPrime = 14695981039346656037, 1099511628211
+
 // eachDeletion calls yield with the hashes of a word and of it without each character.
 func eachDeletion(word string, yield func(uint64)) {
-	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
-	before := uint64(offset)
+	before := uint64(fnvOffset)
 	for i, w := 0, 0; i < len(word); i += w {
 		_, w = utf8.DecodeRuneInString(word[i:])
 		h := before
 		for _, c := range []byte(word[i+w:]) {
-			h = (h ^ uint64(c)) * prime
+			h = (h ^ uint64(c)) * fnvPrime
 		}
 		yield(spread(h))
 		for _, c := range []byte(word[i : i+w]) {
-			before = (before ^ uint64(c)) * prime
+			before = (before ^ uint64(c)) * fnvPrime
 		}
 	}
 	yield(spread(before))

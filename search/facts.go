@@ -3,7 +3,6 @@ package search
 import (
 	"encoding/binary"
 	"errors"
-	"hash/fnv"
 	"slices"
 	"unicode/utf8"
 
@@ -43,21 +42,17 @@ func readListing(tx store.Reader, a *market.Agent, sellers map[market.SellerID]m
 // description.
 func (l *listing) weight() int { return 1 + len(l.description)>>12 }
 
-// facts are what ranking, sorting, filters and facets need of an agent besides its words,
-// and what suggestions show of it.
+// facts are what ranking, sorting and suggestions need of an agent alone, and are stored
+// with its document. What it shares with others, its profile, seller and tags, are terms
+// (addFacts).
 type facts struct {
 	popularity int64
 	updated    int64  // Unix seconds
 	price      int64  // the lowest, in minor units
 	rating     uint16 // see ratingOf
 	nameWords  uint8  // number of words in the name, at least 1
-	nameKey    uint64
-	tailKey    uint64 // of what follows the last slash of the name
 	name       []byte
-	slug       []byte   // empty where it is market.Slug(name)
-	profile    []byte   // an encoded profile
-	seller     []byte   // an encoded sellerFacts
-	tags       [][]byte // sorted
+	slug       []byte // empty where it is market.Slug(name)
 }
 
 // profile is what facets count: many agents have the same.
@@ -90,26 +85,34 @@ func factsOf(l *listing) facts {
 	for _, c := range chunksOf(a.Name) {
 		n += len(c.parts)
 	}
-	whole, tail := nameKeys(a.Name)
 	f := facts{
 		popularity: max(a.Popularity, 0),
 		updated:    a.Updated.Unix(),
 		price:      lowest(a).Amount,
 		rating:     ratingOf(a.Rating),
 		nameWords:  uint8(min(max(n, 1), 255)),
-		nameKey:    hashOf(whole),
-		tailKey:    hashOf(tail),
 		name:       []byte(a.Name),
-		profile:    profileOf(l).encode(),
-		seller:     sellerFactsOf(&l.seller).encode(),
 	}
 	if a.Slug != market.Slug(a.Name) {
 		f.slug = []byte(a.Slug)
 	}
-	for _, t := range a.Tags {
-		f.tags = append(f.tags, []byte(t))
-	}
 	return f
+}
+
+// The terms of facts begin with what they are.
+const (
+	factProfile = 'p' // an encoded profile
+	factSeller  = 's' // encoded sellerFacts
+	factTag     = 't'
+)
+
+// addFacts adds the terms of what an agent shares with others.
+func (w *words) addFacts(l *listing) {
+	w.fact.add(string(append([]byte{factProfile}, profileOf(l).encode()...)))
+	w.fact.add(string(append([]byte{factSeller}, sellerFactsOf(&l.seller).encode()...)))
+	for _, t := range l.Tags {
+		w.fact.add(string(factTag) + string(t))
+	}
 }
 
 func profileOf(l *listing) *profile {
@@ -172,10 +175,13 @@ func ratingOf(r market.Rating) uint16 {
 	return uint16(1000 * (r.Mean()*n + doubt*doubtful) / (n + doubt))
 }
 
+// hashOf is FNV-1a.
 func hashOf(key string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(key))
-	return h.Sum64()
+	h := uint64(fnvOffset)
+	for i := range len(key) {
+		h = (h ^ uint64(key[i])) * fnvPrime
+	}
+	return h
 }
 
 const (
@@ -228,28 +234,15 @@ func decodeSeller(b []byte) (s sellerFacts, ok bool) {
 	return s, !in.bad
 }
 
-// encode writes numbers as varints, keys as eight bytes (that of the tail after 1, or 0
-// where it is the name's), and texts after their length.
+// encode writes numbers as varints, and texts after their length.
 func (f *facts) encode() []byte {
-	b := make([]byte, 0, 160)
+	b := make([]byte, 0, 32+len(f.name)+len(f.slug))
 	b = binary.AppendVarint(b, f.popularity)
 	b = binary.AppendVarint(b, f.updated)
 	b = binary.AppendVarint(b, f.price)
 	b = binary.AppendUvarint(b, uint64(f.rating))
 	b = append(b, f.nameWords)
-	b = binary.BigEndian.AppendUint64(b, f.nameKey)
-	if f.tailKey == f.nameKey {
-		b = append(b, 0)
-	} else {
-		b = binary.BigEndian.AppendUint64(append(b, 1), f.tailKey)
-	}
-	for _, text := range [][]byte{f.name, f.slug, f.profile, f.seller} {
-		b = appendText(b, text)
-	}
-	for _, t := range f.tags {
-		b = appendText(b, t)
-	}
-	return b
+	return appendText(appendText(b, f.name), f.slug)
 }
 
 var errFacts = errors.New("search: a document's facts can't be read")
@@ -261,22 +254,10 @@ func decodeFacts(b []byte) (f facts, err error) {
 	f.updated = in.number()
 	f.price = in.number()
 	f.rating = uint16(in.size())
-	keys := in.bytes(10)
-	if in.bad {
-		return f, errFacts
+	if n := in.bytes(1); !in.bad {
+		f.nameWords = n[0]
 	}
-	f.nameWords = keys[0]
-	f.nameKey = binary.BigEndian.Uint64(keys[1:])
-	if f.tailKey = f.nameKey; keys[9] == 1 {
-		if keys = in.bytes(8); in.bad {
-			return f, errFacts
-		}
-		f.tailKey = binary.BigEndian.Uint64(keys)
-	}
-	f.name, f.slug, f.profile, f.seller = in.text(), in.text(), in.text(), in.text()
-	for len(in.b) > 0 && !in.bad {
-		f.tags = append(f.tags, in.text())
-	}
+	f.name, f.slug = in.text(), in.text()
 	if in.bad || f.nameWords == 0 {
 		return f, errFacts
 	}

@@ -3,6 +3,7 @@ package search
 import (
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/souk-market/souk/internal/market"
 )
 
@@ -108,4 +109,46 @@ func (f *Filters) check() error {
 		}
 	}
 	return nil
+}
+
+// rowsWith are the live rows whose tag, category or seller has a value, as addresses have
+// it.
+func (s *searcher) rowsWith(field, value string) rowSet {
+	slug := market.Slug(value)
+	set := make(rowSet, len(s.view.segs))
+	for i := range s.view.segs {
+		seg := &s.view.segs[i]
+		set[i] = none
+		if live := seg.live[s.tenant]; live != nil {
+			set[i] = roaring.And(live, seg.with(field, slug))
+		}
+	}
+	return set
+}
+
+func (c *columns) with(field, slug string) *roaring.Bitmap {
+	rows := roaring.New()
+	switch field {
+	case "tag":
+		if n, ok := slices.BinarySearch(c.tags.values, market.Tag(slug)); ok {
+			rows.AddMany(c.tags.of(n))
+		}
+	case "seller":
+		for n, seller := range c.sellers.values {
+			if seller.slug != "" && (seller.slug == slug || c.sellerNames[n] == slug) {
+				rows.AddMany(c.sellers.of(n))
+			}
+		}
+	case "category":
+		wanted := make([]bool, len(c.profiles))
+		for i := range c.profiles {
+			wanted[i] = market.Slug(c.profiles[i].profile.category) == slug
+		}
+		for row, p := range c.profile {
+			if wanted[p] {
+				rows.Add(uint32(row))
+			}
+		}
+	}
+	return rows
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/blevesearch/bleve/v2/index/scorch/mergeplan"
 	index "github.com/blevesearch/bleve_index_api"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
@@ -255,6 +254,7 @@ func (ix *Index) writeOnce(ctx context.Context, g *generation, p *pending) error
 // and goes on with a sweep.
 func (ix *Index) batchOf(ctx context.Context, p *pending) (*index.Batch, error) {
 	b := index.NewBatch()
+	ix.analyst.newBatch()
 	for _, tenant := range ix.tenants {
 		err := ix.db.View(ctx, tenant, func(tx *store.ReadTx) error {
 			sellers := map[market.SellerID]market.Seller{}
@@ -274,7 +274,7 @@ func (ix *Index) batchOf(ctx context.Context, p *pending) (*index.Batch, error) 
 				if err != nil {
 					return err
 				}
-				b.Update(newDocument(tenant, l))
+				b.Update(ix.analyst.newDocument(tenant, l))
 			}
 			return nil
 		})
@@ -299,136 +299,4 @@ func (ix *Index) settle(ctx context.Context) error {
 		return err
 	}
 	return s.Close()
-}
-
-// rebuild makes a new generation from the store's records and puts it in the place of the
-// one before, if there is one.
-func (ix *Index) rebuild(ctx context.Context) error {
-	ix.setRebuilding(true)
-	err := ix.buildAnew(ctx)
-	ix.setRebuilding(false)
-	ix.note(func(b *build) { b.attempts, b.err = b.attempts+1, err })
-	return err
-}
-
-func (ix *Index) buildAnew(ctx context.Context) error {
-	began := time.Now()
-	g, err := newGeneration(ix.dir, ix.next, ix.tenants, ix.log)
-	if err != nil {
-		return err
-	}
-	err = ix.fill(ctx, g)
-	if err == nil {
-		old := ix.gen
-		if err = ix.adopt(g); err == nil {
-			ix.next++
-			ix.retire(old)
-			ix.log.Info("the search index is built", "documents", ix.documents(), "lsn", g.cursor.lsn, "took", time.Since(began))
-			return nil
-		}
-	}
-	return errors.Join(err, guard(g.close))
-}
-
-// fill fills a generation, merges it into one segment, and completes it with the cursor
-// from which the records are to be followed.
-func (ix *Index) fill(ctx context.Context, g *generation) error {
-	if err := ix.beginBuild(ctx); err != nil {
-		return err
-	}
-	lsn := ix.db.DurableLSN()
-	chain, err := ix.db.ChainAt(lsn)
-	if err != nil {
-		return err
-	}
-	if ix.gen == nil {
-		ix.hold.Advance(lsn)
-	}
-	for _, tenant := range ix.tenants {
-		if err := ix.buildTenant(ctx, g, tenant); err != nil {
-			return err
-		}
-	}
-	if err := ix.settle(ctx); err != nil {
-		return err
-	}
-	if err := g.flush(ctx); err != nil {
-		return err
-	}
-	if err := g.engine.ForceMerge(ctx, &mergeplan.SingleSegmentMergePlanOptions); err != nil {
-		return fmt.Errorf("search: merging the index: %w", err)
-	}
-	if err := g.finish(ctx, index.NewBatch(), cursor{lsn, chain}); err != nil {
-		return err
-	}
-	ix.hold.Advance(lsn)
-	return nil
-}
-
-// buildTenant indexes a tenant's published agents, a batch to a View: the store is not
-// held, and what changes meanwhile is followed afterwards.
-func (ix *Index) buildTenant(ctx context.Context, g *generation, tenant market.TenantID) error {
-	for after, more := market.AgentID(""), true; more; {
-		b := index.NewBatch()
-		more = false
-		sellers := map[market.SellerID]market.Seller{}
-		err := ix.db.View(ctx, tenant, func(tx *store.ReadTx) error {
-			read := 0
-			for a, err := range store.Agents.All(tx, after) {
-				if err != nil {
-					return err
-				}
-				after = a.ID
-				if a.Visible() {
-					l, err := readListing(tx, &a, sellers)
-					if err != nil {
-						return err
-					}
-					b.Update(newDocument(tenant, l))
-					read += l.weight() - 1
-				}
-				if read++; read >= batchDocs {
-					more = true
-					break
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("search: reading agents: %w", err)
-		}
-		if len(b.IndexOps) == 0 {
-			continue
-		}
-		if err := g.batch(b); err != nil {
-			return err
-		}
-		ix.note(func(at *build) { at.read += len(b.IndexOps) })
-	}
-	return nil
-}
-
-// retire closes the generation before and removes all others from the disk. Searches
-// that still read it keep what they need of it.
-func (ix *Index) retire(old *generation) {
-	if old != nil {
-		if err := guard(old.close); err != nil {
-			ix.log.Error("closing the old search index", "err", err)
-		}
-	}
-	ix.removeOthers(ix.gen.number)
-}
-
-func (ix *Index) setRebuilding(on bool) {
-	ix.mu.Lock()
-	defer ix.mu.Unlock()
-	ix.rebuilding = on
-}
-
-func (ix *Index) documents() int {
-	n := 0
-	for _, t := range ix.tenants {
-		n += ix.Documents(t)
-	}
-	return n
 }

@@ -38,6 +38,7 @@ type generation struct {
 
 	moved  chan struct{} // has an element when segments were persisted or merged
 	failed chan error    // has an element when a background task has died
+	gate   chan struct{} // closed when what is held may be written; nil when nothing is
 }
 
 // cursor is the last commit that an index has followed.
@@ -339,7 +340,38 @@ func (g *generation) await(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
+// hold keeps what is written from here on in memory, where it becomes one segment, until
+// hold or letGo is called again. It returns when what was held before is on disk.
+func (g *generation) hold(ctx context.Context) error {
+	gate, held := make(chan struct{}), make(chan struct{})
+	b := index.NewBatch()
+	b.SetPersistedCallback(func(error) { // Bleve's one goroutine that writes calls it
+		close(held)
+		<-gate
+	})
+	if err := g.batch(b); err != nil {
+		return err
+	}
+	g.open()
+	g.gate = gate
+	return g.await(ctx, held)
+}
+
+// letGo has all written that is held, and returns when it is on disk.
+func (g *generation) letGo(ctx context.Context) error {
+	g.open()
+	return g.flush(ctx)
+}
+
+func (g *generation) open() {
+	if g.gate != nil {
+		close(g.gate)
+		g.gate = nil
+	}
+}
+
 func (g *generation) close() error {
+	g.open()
 	err := g.engine.Close()
 	live.Delete(g.dir)
 	g.queue.Close()

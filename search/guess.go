@@ -54,11 +54,11 @@ func (s *searcher) nearWords(word string, atLeast int) ([]nearWord, error) {
 func (s *searcher) within(word string, most, atLeast int) ([]nearWord, error) {
 	set := map[string]int{}
 	for i := range s.view.segs {
-		lex, err := s.lexicon(i)
+		v, err := s.view.segs[i].vocabulary(s.tenant)
 		if err != nil {
 			return nil, err
 		}
-		lex.nearly(word, most, set, &s.work)
+		v.nearly(word, most, set, &s.work)
 	}
 	digits := digitsOf(word)
 	var near []nearWord
@@ -76,7 +76,7 @@ func (s *searcher) within(word string, most, atLeast int) ([]nearWord, error) {
 // likeliest counts documents and keeps the nearest words that have enough.
 func (s *searcher) likeliest(near []nearWord, atLeast int) ([]nearWord, error) {
 	for i := range near {
-		rows, err := s.rowsOf(s.fields.text, near[i].word)
+		rows, err := s.textRows(near[i].word)
 		if err != nil {
 			return nil, err
 		}

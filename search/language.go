@@ -1,7 +1,9 @@
 package search
 
 import (
+	"math/bits"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/blevesearch/snowballstem"
 	stemDutch "github.com/blevesearch/snowballstem/dutch"
@@ -23,11 +25,11 @@ type language struct {
 }
 
 // english is the language of names, and of texts in which no other is recognized.
-var english = language{"", setOf("the and of to for with from is are that this your you by on in it as an or be"), stemEnglish.Stem}
+var english = &language{"", setOf("the and of to for with from is are that this your you by on in it as an or be"), stemEnglish.Stem}
 
 // others are the further languages, with common words that tell them: folded, and none
 // that is as common in technical English.
-var others = []language{
+var others = []*language{
 	{"de/", setOf("der die das und ist fur mit von den dem ein eine einer eines zum zur im auf nicht auch sich wird werden sie uber aus bei oder ihre als wie"), stemGerman.Stem},
 	{"fr/", setOf("le la les des et une un du est pour dans avec sur par que qui vos votre vous aux ces son ses ou plus sans cette leur"), stemFrench.Stem},
 	{"es/", setOf("el la los las y una un del es para con por que en su sus como al mas tu desde sin este esta o entre"), stemSpanish.Stem},
@@ -39,34 +41,39 @@ var others = []language{
 
 var russian = others[len(others)-1]
 
+// common has a bit for each language in which a word is common: bit 0 is English, then
+// others.
+var common = func() map[string]uint8 {
+	all := map[string]uint8{}
+	for i, l := range append([]*language{english}, others...) {
+		for word := range l.common {
+			all[word] |= 1 << i
+		}
+	}
+	return all
+}()
+
 // languageOf recognizes the language of a text: Russian by its letters, others when they
 // have at least two of its words, and more than any other language has.
-func languageOf(text string) language {
-	chunks := chunksOf(text)
-	best, most := english, max(1, english.in(chunks))
-	for _, l := range others {
-		if n := l.in(chunks); n > most {
+func languageOf(text string) *language {
+	var counts [8]int
+	for _, c := range chunksOf(text) {
+		for set := common[c.whole]; set != 0; set &= set - 1 {
+			counts[bits.TrailingZeros8(set)]++
+		}
+	}
+	for _, r := range text {
+		if r >= utf8.RuneSelf && unicode.Is(unicode.Cyrillic, r) {
+			return russian
+		}
+	}
+	best, most := english, max(1, counts[0])
+	for i, l := range others {
+		if n := counts[i+1]; n > most {
 			best, most = l, n
 		}
 	}
-	for _, c := range chunks {
-		for _, r := range c.whole {
-			if unicode.Is(unicode.Cyrillic, r) {
-				return russian
-			}
-		}
-	}
 	return best
-}
-
-// in counts the words of a text that are common in the language.
-func (l *language) in(chunks []chunk) (n int) {
-	for _, c := range chunks {
-		if l.common[c.whole] {
-			n++
-		}
-	}
-	return n
 }
 
 // stem returns the term for the stem of a word: the word itself when that is its stem,

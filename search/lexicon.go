@@ -1,18 +1,17 @@
 package search
 
 import (
+	"bytes"
 	"cmp"
-	"fmt"
 	"index/suffixarray"
 	"maps"
-	"math"
 	"math/bits"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
-	segment "github.com/blevesearch/scorch_segment_api/v2"
 	"github.com/souk-market/souk/internal/market"
 )
 
@@ -26,46 +25,69 @@ const (
 // lexicon is what is kept in memory of a tenant's words and names in one segment, to find
 // those that begin with, are spelled nearly like, or hold a text: about 0.4 kB a listing.
 // Segments never change, so neither does it; it has the words of deleted documents too.
+// Each part is made when it is first needed, or before by warm.
 type lexicon struct {
-	words   []string // sorted
-	docs    []uint32 // that have the word
-	letters []uint32 // see lettersOf
-	edits   *edits
-
-	keys     []string // of names (nameKeys), sorted
-	rows     []uint32 // of each
-	at       []uint32 // by row: its longest key
-	keyEdits *edits
-	inside   *suffixarray.Index // of all keys, each with a line feed before it
-	starts   []uint32           // of each key there
-
-	languages []language // of which there are stems
+	vocabulary lazy[*vocabulary]
+	names      lazy[*nameList]
+	languages  lazy[[]*language] // of which there are stems
 }
 
-// lexicons are made when they are first needed, or before by warm.
+// lazy is a value that is made once. The zero value is ready.
+type lazy[V any] struct {
+	mu   sync.Mutex // held while it is made
+	made bool
+	v    V
+}
+
+// get returns the value. What failed is tried again.
+func (l *lazy[V]) get(make func() (V, error)) (v V, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.made {
+		if v, err = make(); err != nil {
+			return v, err
+		}
+		l.v, l.made = v, true
+	}
+	return l.v, nil
+}
+
+// vocabulary has the words of names and texts.
+type vocabulary struct {
+	words   []string // sorted
+	letters []uint32 // see lettersOf
+	docs    lazy[[]uint32]
+	edits   lazy[*edits]
+}
+
+// nameList has the keys of names (nameKeys).
+type nameList struct {
+	keys   []string // sorted
+	rows   []uint32 // of each
+	at     []uint32 // by row: its longest key
+	text   []byte   // all keys, each with a line feed before it
+	starts []uint32 // of each key there
+	edits  lazy[*edits]
+	inside atomic.Pointer[suffixarray.Index] // of text; nil until warm has made it
+}
+
+// lexicons are by tenant.
 type lexicons struct {
-	mu sync.Mutex // guards of, and is held while one is made
+	mu sync.Mutex // guards of
 	of map[market.TenantID]*lexicon
 }
 
-// lexicon returns the tenant's, made from the segment if it isn't there yet: in about
-// 5 µs a listing.
-func (s *segmentView) lexicon(tenant market.TenantID) (*lexicon, error) {
+func (s *segmentView) lexicon(tenant market.TenantID) *lexicon {
 	l := &s.columns.lexicons
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if lex := l.of[tenant]; lex != nil {
-		return lex, nil
-	}
-	lex, err := readLexicon(s.seg, fieldsOf(tenant))
-	if err != nil {
-		return nil, err
-	}
 	if l.of == nil {
 		l.of = map[market.TenantID]*lexicon{}
 	}
-	l.of[tenant] = lex
-	return lex, nil
+	if l.of[tenant] == nil {
+		l.of[tenant] = &lexicon{}
+	}
+	return l.of[tenant]
 }
 
 // warm makes what searches need of the present view, so that none has to. Damage is
@@ -81,96 +103,23 @@ func (ix *Index) warm() {
 	}
 }
 
-func readLexicon(seg segment.Segment, f fieldNames) (*lexicon, error) {
-	lex := &lexicon{}
-	err := eachTerm(seg, f.text, func(word string, n int, _ segment.TermDictionary) error {
-		lex.words = append(lex.words, word)
-		lex.docs = append(lex.docs, uint32(n))
-		lex.letters = append(lex.letters, lettersOf(word))
-		return nil
-	})
-	if err == nil {
-		err = lex.readKeys(seg, f.key)
-	}
-	if err == nil {
-		err = lex.readLanguages(seg, f.stem)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("search: reading words and names: %w", err)
-	}
-	lex.edits = newEdits(len(lex.words), func(i int) string { return lex.words[i] }, maxNear)
-	lex.keyEdits = newEdits(len(lex.keys), func(i int) string { return lex.keys[i] }, maxKey)
-	var all strings.Builder
-	for _, key := range lex.keys {
-		all.WriteByte('\n')
-		lex.starts = append(lex.starts, uint32(all.Len()))
-		all.WriteString(key)
-	}
-	lex.inside = suffixarray.New([]byte(all.String()))
-	return lex, nil
-}
-
-func (lex *lexicon) readKeys(seg segment.Segment, field string) error {
-	lex.at = make([]uint32, seg.Count())
-	for row := range lex.at {
-		lex.at[row] = math.MaxUint32
-	}
-	var list segment.PostingsList
-	return eachTerm(seg, field, func(key string, _ int, dict segment.TermDictionary) (err error) {
-		if strings.Contains(key, ":") {
-			return nil // fieldTerm
-		}
-		if list, err = dict.PostingsList([]byte(key), nil, list); err != nil {
-			return err
-		}
-		for it := list.Iterator(false, false, false, nil); ; {
-			p, err := it.Next()
-			if err != nil || p == nil {
-				return err
-			}
-			row := uint32(p.Number())
-			if at := lex.at[row]; int(at) >= len(lex.keys) || len(lex.keys[at]) <= len(key) {
-				lex.at[row] = uint32(len(lex.keys))
-			}
-			lex.keys = append(lex.keys, key)
-			lex.rows = append(lex.rows, row)
-		}
-	})
-}
-
-func (lex *lexicon) readLanguages(seg segment.Segment, field string) error {
-	dict, err := seg.Dictionary(field)
+// warm makes all parts of a tenant's lexicon.
+func (s *segmentView) warm(tenant market.TenantID) error {
+	names, err := s.nameList(tenant)
 	if err != nil {
 		return err
 	}
-	lex.languages = []language{english}
-	for _, l := range others {
-		e, err := dict.AutomatonIterator(nil, []byte(l.code), []byte(l.code+"\xff")).Next()
-		if err != nil {
-			return err
-		}
-		if e != nil {
-			lex.languages = append(lex.languages, l)
-		}
+	if names.inside.Load() == nil {
+		names.inside.Store(suffixarray.New(names.text))
 	}
-	return nil
-}
-
-// eachTerm calls do with the terms of a field in order and their numbers of documents.
-func eachTerm(seg segment.Segment, field string, do func(term string, n int, dict segment.TermDictionary) error) error {
-	dict, err := seg.Dictionary(field)
+	names.near()
+	v, err := s.vocabulary(tenant)
 	if err != nil {
 		return err
 	}
-	for it := dict.AutomatonIterator(nil, nil, nil); ; {
-		e, err := it.Next()
-		if err != nil || e == nil {
-			return err
-		}
-		if err := do(e.Term, int(e.Count), dict); err != nil {
-			return err
-		}
-	}
+	v.near()
+	_, err = s.counts(tenant)
+	return err
 }
 
 // beginning returns which of a sorted list's elements begin with a text.
@@ -198,9 +147,9 @@ func lettersOf(word string) uint32 {
 // nearly adds to set the words one or two edits from a word, other than itself, with the
 // number of edits. Two edits leave the first character alone, as most do, and are
 // computed for at most maxScanned words.
-func (lex *lexicon) nearly(word string, most int, set map[string]int, w *work) {
-	lex.edits.near(word, func(i uint32) {
-		other := lex.words[i]
+func (v *vocabulary) nearly(word string, most int, set map[string]int, w *work) {
+	v.near().near(word, func(i uint32) {
+		other := v.words[i]
 		if _, known := set[other]; known || other == word {
 			return
 		}
@@ -213,11 +162,11 @@ func (lex *lexicon) nearly(word string, most int, set map[string]int, w *work) {
 		return
 	}
 	_, first := utf8.DecodeRuneInString(word)
-	from, to := beginning(lex.words, word[:first])
+	from, to := beginning(v.words, word[:first])
 	letters, scanned := lettersOf(word), 0
 	for i := from; i < to && scanned < maxScanned; i++ {
-		other := lex.words[i]
-		differ := bits.OnesCount32(letters ^ lex.letters[i])
+		other := v.words[i]
+		differ := bits.OnesCount32(letters ^ v.letters[i])
 		if differ > 4 || len(other) > maxNear || len(other)-len(word) > 2*utf8.UTFMax || len(word)-len(other) > 2*utf8.UTFMax {
 			continue
 		}
@@ -233,15 +182,15 @@ func (lex *lexicon) nearly(word string, most int, set map[string]int, w *work) {
 }
 
 // nearKeys calls yield with the numbers of keys that are one edit from a key.
-func (lex *lexicon) nearKeys(key string, w *work, yield func(n uint32)) {
+func (l *nameList) nearKeys(key string, w *work, yield func(n uint32)) {
 	last := -1
-	lex.keyEdits.near(key, func(i uint32) {
-		if int(i) == last || lex.keys[i] == key {
+	l.near().near(key, func(i uint32) {
+		if int(i) == last || l.keys[i] == key {
 			return
 		}
 		last = int(i)
 		w.compared++
-		if distance(key, lex.keys[i], 1) == 1 {
+		if distance(key, l.keys[i], 1) == 1 {
 			yield(i)
 		}
 	})
@@ -249,26 +198,42 @@ func (lex *lexicon) nearKeys(key string, w *work, yield func(n uint32)) {
 
 // startingKeys calls yield with the rows whose name's key begins with a key, at most
 // maxStarts.
-func (lex *lexicon) startingKeys(key string, w *work, yield func(row uint32)) {
-	from, to := beginning(lex.keys, key)
+func (l *nameList) startingKeys(key string, w *work, yield func(row uint32)) {
+	from, to := beginning(l.keys, key)
 	to = min(to, from+maxStarts)
 	w.read += to - from
-	for _, row := range lex.rows[from:to] {
+	for _, row := range l.rows[from:to] {
 		yield(row)
 	}
 }
 
 // holding calls yield with the rows whose name's key has a text somewhere but at its
 // beginning, at most maxInside.
-func (lex *lexicon) holding(text string, w *work, yield func(row uint32)) {
-	places := lex.inside.Lookup([]byte(text), maxInside)
+func (l *nameList) holding(text string, w *work, yield func(row uint32)) {
+	places := l.places(text)
 	w.read += len(places)
 	for _, at := range places {
-		i, start := slices.BinarySearch(lex.starts, uint32(at))
+		i, start := slices.BinarySearch(l.starts, uint32(at))
 		if !start {
-			yield(lex.rows[i-1])
+			yield(l.rows[i-1])
 		}
 	}
+}
+
+// places are those of a text in the text of all keys, at most maxInside.
+func (l *nameList) places(text string) (places []int) {
+	if inside := l.inside.Load(); inside != nil {
+		return inside.Lookup([]byte(text), maxInside)
+	}
+	for at := 0; len(places) < maxInside; {
+		i := bytes.Index(l.text[at:], []byte(text))
+		if i < 0 {
+			break
+		}
+		places = append(places, at+i)
+		at += i + 1
+	}
+	return places
 }
 
 // startingWith returns words that go on from a beginning: those that most documents have,
@@ -276,13 +241,17 @@ func (lex *lexicon) holding(text string, w *work, yield func(row uint32)) {
 func (s *searcher) startingWith(start string) ([]string, error) {
 	counts := map[string]uint32{}
 	for i := range s.view.segs {
-		lex, err := s.lexicon(i)
+		v, err := s.view.segs[i].vocabulary(s.tenant)
 		if err != nil {
 			return nil, err
 		}
-		from, to := beginning(lex.words, start)
+		docs, err := s.view.segs[i].counts(s.tenant)
+		if err != nil {
+			return nil, err
+		}
+		from, to := beginning(v.words, start)
 		for n := from; n < min(to, from+maxStarts); n++ {
-			counts[lex.words[n]] += lex.docs[n]
+			counts[v.words[n]] += docs[n]
 		}
 		s.work.read += min(to-from, maxStarts)
 	}

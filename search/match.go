@@ -21,7 +21,7 @@ type searcher struct {
 	tenant market.TenantID
 	rules
 	fields    fieldNames
-	languages []language
+	languages []*language
 	docs      float64
 	found     map[lookup]rowSet // what has been looked up
 	dicts     map[string][]segment.TermDictionary
@@ -105,16 +105,36 @@ func (s *searcher) dictsOf(field string) ([]segment.TermDictionary, error) {
 	return dicts, nil
 }
 
-// rowsWhere collects the live rows that each segment's lexicon yields.
-func (s *searcher) rowsWhere(each func(lex *lexicon, yield func(row uint32))) (rowSet, error) {
+// textRows are the rows that have a word in their name or in their text, which leaves out
+// what is in the name.
+func (s *searcher) textRows(word string) (rowSet, error) {
+	const field = "" // of both
+	if set, ok := s.found[lookup{field, word}]; ok {
+		return set, nil
+	}
+	named, err := s.rowsOf(s.fields.name, word)
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.rowsOf(s.fields.text, word)
+	if err != nil {
+		return nil, err
+	}
+	set := union(named, text)
+	s.found[lookup{field, word}] = set
+	return set, nil
+}
+
+// rowsWhere collects the live rows that each segment's names yield.
+func (s *searcher) rowsWhere(each func(names *nameList, yield func(row uint32))) (rowSet, error) {
 	set := make(rowSet, len(s.view.segs))
 	for i := range s.view.segs {
-		lex, err := s.lexicon(i)
+		names, err := s.names(i)
 		if err != nil {
 			return nil, err
 		}
 		rows := roaring.New()
-		each(lex, rows.Add)
+		each(names, rows.Add)
 		if s.view.segs[i].deletions {
 			rows.And(s.view.segs[i].live[s.tenant])
 		}
@@ -123,7 +143,7 @@ func (s *searcher) rowsWhere(each func(lex *lexicon, yield func(row uint32))) (r
 	return set, nil
 }
 
-func (s *searcher) lexicon(i int) (*lexicon, error) { return s.view.segs[i].lexicon(s.tenant) }
+func (s *searcher) names(i int) (*nameList, error) { return s.view.segs[i].nameList(s.tenant) }
 
 func (s *searcher) isLive(i int, row uint32) bool {
 	live := s.view.segs[i].live[s.tenant]
@@ -267,11 +287,11 @@ func (r *ranking) inOrder(seg *segmentView, o *order, rows []uint32, sc *scratch
 func (r *ranking) score(n int, matches *roaring.Bitmap, rows []uint32, sc *scratch) func(uint32) hit {
 	seg := &r.view.segs[n]
 	r.addWeights(n, matches, rows, sc)
-	lex, err := r.lexicon(n)
+	names, err := r.names(n)
 	return func(row uint32) hit {
 		h := hit{seg: seg, row: row, score: float64(sc.scores[row]) * r.factor(seg, row, sc)}
 		if err == nil && n < len(r.begin) {
-			h.score *= 1 + r.rank.Begins*r.beginShare(lex, n, row)
+			h.score *= 1 + r.rank.Begins*r.beginShare(names, n, row)
 		}
 		switch {
 		case r.name != 0 && seg.nameKey[row] == r.name:
@@ -302,12 +322,12 @@ func (r *ranking) factor(seg *segmentView, row uint32, sc *scratch) float64 {
 }
 
 // beginShare is the share of a row's name that the query is the beginning of.
-func (r *ranking) beginShare(lex *lexicon, segment int, row uint32) float64 {
-	at := int(lex.at[row])
+func (r *ranking) beginShare(names *nameList, segment int, row uint32) float64 {
+	at := int(names.at[row])
 	if b := r.begin[segment]; at < b.start || at >= b.end {
 		return 0
 	}
-	return float64(len(r.key)) / float64(len(lex.keys[at]))
+	return float64(len(r.key)) / float64(len(names.keys[at]))
 }
 
 // addWeights sums up for every row the weights of the ways in which it matches, and marks

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	"github.com/souk-market/souk/internal/market"
 )
 
 // meaning is what a text was understood as.
@@ -62,12 +61,12 @@ func (s *searcher) understand(text string) (*meaning, error) {
 // needn't be looked up.
 func (s *searcher) findLanguages() error {
 	for i := range s.view.segs {
-		lex, err := s.lexicon(i)
+		list, err := s.view.segs[i].languages(s.tenant)
 		if err != nil {
 			return err
 		}
-		for _, l := range lex.languages {
-			if !slices.ContainsFunc(s.languages, func(o language) bool { return o.code == l.code }) {
+		for _, l := range list {
+			if !slices.Contains(s.languages, l) {
 				s.languages = append(s.languages, l)
 			}
 		}
@@ -86,11 +85,7 @@ func (s *searcher) restrict(m *meaning, a asked) error {
 	}
 	for field, values := range map[string][]string{"seller": a.seller, "tag": a.tags, "category": a.shelves} {
 		for _, v := range values {
-			rows, err := s.rowsOf(s.fields.key, fieldTerm(field, v))
-			if err != nil {
-				return err
-			}
-			m.must = append(m.must, rows)
+			m.must = append(m.must, s.rowsWith(field, v))
 		}
 	}
 	for _, p := range a.without {
@@ -106,32 +101,32 @@ func (s *searcher) restrict(m *meaning, a asked) error {
 // phrase returns the documents that have the words of a phrase, stop words aside, and
 // each next to the one before.
 func (s *searcher) phrase(chunks []chunk) (rows rowSet, err error) {
-	and := func(field, word string) {
-		if err != nil {
-			return
-		}
-		var more rowSet
-		if more, err = s.rowsOf(field, word); err == nil {
+	and := func(more rowSet, failed error) {
+		if err = cmp.Or(err, failed); err == nil {
 			rows = intersect(rows, more)
 		}
 	}
-	var words []string
+	n := 0
 	for _, c := range chunks {
-		if c.whole == "" {
-			words = append(words, c.parts...)
-		} else {
-			words = append(words, c.whole)
+		words := c.parts
+		if c.whole != "" {
+			words = []string{c.whole}
+		}
+		for _, w := range words {
+			if n++; n > MaxWords {
+				break
+			}
+			if !stopWords[w] || len(chunks) == 1 {
+				and(s.textRows(w))
+			}
 		}
 	}
-	words = words[:min(len(words), MaxWords)]
-	for i, w := range words {
-		if !stopWords[w] || len(words) == 1 {
-			and(s.fields.text, w)
+	n = 0
+	eachPair(wholes(chunks), func(h uint64) {
+		if n++; n <= MaxWords {
+			and(s.pairRows(h))
 		}
-		if i > 0 {
-			and(s.fields.pair, pairOf(words[i-1], w))
-		}
-	}
+	})
 	return rows, err
 }
 
@@ -162,18 +157,18 @@ func (s *searcher) widenToNames(m *meaning) error {
 	}
 	n := 0
 	for i := range s.view.segs {
-		lex, err := s.lexicon(i)
+		names, err := s.names(i)
 		if err != nil {
 			return err
 		}
-		from, to := beginning(lex.keys, m.key)
+		from, to := beginning(names.keys, m.key)
 		m.begin = append(m.begin, span{from, to})
 		n += to - from
 	}
 	if utf8.RuneCountInString(m.key) < minStart || n == 0 || n > maxNames {
 		return nil
 	}
-	rows, err := s.rowsWhere(func(lex *lexicon, yield func(uint32)) { lex.startingKeys(m.key, &s.work, yield) })
+	rows, err := s.rowsWhere(func(names *nameList, yield func(uint32)) { names.startingKeys(m.key, &s.work, yield) })
 	if err != nil {
 		return err
 	}
@@ -255,19 +250,19 @@ func (s *searcher) nearNames(m *meaning) (key string, err error) {
 	rows := make(rowSet, len(s.view.segs))
 	for i := range s.view.segs {
 		seg := &s.view.segs[i]
-		lex, err := s.lexicon(i)
+		names, err := s.names(i)
 		if err != nil {
 			return "", err
 		}
 		rows[i] = roaring.New()
-		lex.nearKeys(m.key, &s.work, func(n uint32) {
-			row := lex.rows[n]
-			if digitsOf(lex.keys[n]) != digits || !s.isLive(i, row) {
+		names.nearKeys(m.key, &s.work, func(n uint32) {
+			row := names.rows[n]
+			if digitsOf(names.keys[n]) != digits || !s.isLive(i, row) {
 				return
 			}
 			rows[i].Add(row)
-			if p := seg.popularity[row]; p > best || p == best && lex.keys[n] < key {
-				best, key = p, lex.keys[n]
+			if p := seg.popularity[row]; p > best || p == best && names.keys[n] < key {
+				best, key = p, names.keys[n]
 			}
 		})
 	}
@@ -283,12 +278,12 @@ func (s *searcher) named(key string) bool {
 		return false
 	}
 	for i := range s.view.segs {
-		lex, err := s.lexicon(i)
+		names, err := s.names(i)
 		if err != nil {
 			return false
 		}
-		for n, _ := slices.BinarySearch(lex.keys, key); n < len(lex.keys) && lex.keys[n] == key; n++ {
-			if s.isLive(i, lex.rows[n]) {
+		for n, _ := slices.BinarySearch(names.keys, key); n < len(names.keys) && names.keys[n] == key; n++ {
+			if s.isLive(i, names.rows[n]) {
 				return true
 			}
 		}
@@ -337,6 +332,23 @@ func (s *searcher) matches(segment int, m *meaning, terms []*term, of func(*term
 	return rows
 }
 
-// fieldTerm is the term in the field of keys by which a field's value is found. Keys of
-// names have no colon.
-func fieldTerm(field, value string) string { return field + ":" + market.Slug(value) }
+// wholes are chunks without the parts of words.
+func wholes(chunks []chunk) []chunk {
+	list := slices.Clone(chunks)
+	for i := range list {
+		if list[i].whole != "" {
+			list[i].parts = nil
+		}
+	}
+	return list
+}
+
+// pairRows are the rows that have a pair (eachPair).
+func (s *searcher) pairRows(hash uint64) (rowSet, error) {
+	short, err := s.rowsOf(s.fields.pair, pairOf(hash))
+	if err != nil {
+		return nil, err
+	}
+	long, err := s.rowsOf(s.fields.pair, longPairOf(hash))
+	return union(short, long), err
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -90,8 +91,15 @@ func (r *relation) rare() ([]shared, error) {
 		n    int
 	}
 	var list []rareWord
-	for _, word := range wordsOf(&listing{Agent: *r.agent}).text.words {
-		rows, err := r.rowsOf(r.fields.text, word)
+	var an analyst
+	w := an.wordsOf(&listing{Agent: *r.agent})
+	all := slices.AppendSeq(slices.Collect(maps.Keys(w.text.freqs)), maps.Keys(w.name.freqs))
+	slices.Sort(all)
+	for _, word := range all {
+		if stopWords[word] {
+			continue
+		}
+		rows, err := r.textRows(word)
 		if err != nil {
 			return nil, err
 		}

@@ -108,7 +108,7 @@ func (ix *Index) step(ctx context.Context, p *pending, b *index.Batch, n int) er
 			if err != nil {
 				return err
 			}
-			b.Update(newDocument(sw.seller.Tenant, l))
+			b.Update(ix.analyst.newDocument(sw.seller.Tenant, l))
 			n += l.weight() - 1
 		}
 		return nil

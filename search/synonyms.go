@@ -159,7 +159,7 @@ func (s *searcher) allOf(words []string) (rows rowSet, err error) {
 		if stopWords[w] && len(words) > 1 {
 			continue
 		}
-		more, err := s.rowsOf(s.fields.text, w)
+		more, err := s.textRows(w)
 		if err != nil {
 			return nil, err
 		}

@@ -141,7 +141,7 @@ func everyOther(pairs []string) []string {
 }
 
 func (s *searcher) known(word string) (bool, error) {
-	rows, err := s.rowsOf(s.fields.text, word)
+	rows, err := s.textRows(word)
 	if err != nil || rows.count() > 0 {
 		return true, err
 	}
@@ -184,7 +184,7 @@ func (s *searcher) addWord(t *term, word string, factor float64, how how) error 
 	if t.inName {
 		return nil
 	}
-	if rows, err = s.rowsOf(s.fields.text, word); err != nil {
+	if rows, err = s.textRows(word); err != nil {
 		return err
 	}
 	t.add(rows, s.rank.Text*factor, how)
@@ -210,12 +210,12 @@ func (s *searcher) addStems(t *term, word string, factor float64, how how) error
 		if st == word {
 			continue
 		}
-		if rows, err = s.rowsOf(s.fields.text, st); err != nil {
+		if rows, err = s.textRows(st); err != nil {
 			return err
 		}
 		forms = union(forms, rows)
 	}
-	itself, err := s.rowsOf(s.fields.text, word)
+	itself, err := s.textRows(word)
 	t.add(minus(forms, itself), s.rank.Stem*factor, how)
 	return err
 }
@@ -225,7 +225,7 @@ func (s *searcher) addBeside(t, next *term) error {
 	if s.rank.Side == 0 || next.place != t.place+1 || t.fixed || next.fixed {
 		return nil
 	}
-	rows, err := s.rowsOf(s.fields.pair, pairOf(t.word, next.word))
+	rows, err := s.pairRows(pairEnd(pairStart(t.word), next.word))
 	if rows.count() > 0 {
 		t.beside = append(t.beside, source{rows: rows, weight: s.rank.Side})
 	}
@@ -248,7 +248,7 @@ func (s *searcher) widenToStart(t *term) error {
 			return err
 		}
 		named = union(named, rows)
-		if rows, err = s.rowsOf(s.fields.text, w); err != nil {
+		if rows, err = s.textRows(w); err != nil {
 			return err
 		}
 		text = union(text, rows)
@@ -265,7 +265,7 @@ func (s *searcher) widenToInside(t *term) error {
 	if utf8.RuneCountInString(t.word) < minInside || t.fixed {
 		return nil
 	}
-	rows, err := s.rowsWhere(func(lex *lexicon, yield func(uint32)) { lex.holding(t.word, &s.work, yield) })
+	rows, err := s.rowsWhere(func(names *nameList, yield func(uint32)) { names.holding(t.word, &s.work, yield) })
 	t.add(rows, s.rank.Name*s.rank.Inside, inName)
 	return err
 }

@@ -67,7 +67,7 @@ func (v *view) warm() error {
 		seg.starts()
 		seg.startsOfSellers()
 		for tenant := range seg.live {
-			if _, err := seg.lexicon(tenant); err != nil {
+			if err := seg.warm(tenant); err != nil {
 				return err
 			}
 		}

@@ -70,8 +70,12 @@ func classOfASCII(c byte) runeClass {
 // 4 and all, and a run of Chinese, Japanese, Korean, Thai, Lao, Khmer or Burmese is its
 // overlapping pairs.
 func chunksOf(text string) []chunk {
-	var chunks []chunk
-	end := -1 // of the last chunk
+	if text == "" {
+		return nil
+	}
+	n := min(len(text)/5+2, 1_000)
+	chunks, parts := make([]chunk, 0, n), make([]string, 0, n) // parts has those of all
+	end := -1                                                  // of the last chunk
 	for i := 0; i < len(text); {
 		r, w := utf8.DecodeRuneInString(text[i:])
 		if classOf(r) == separator {
@@ -80,7 +84,7 @@ func chunksOf(text string) []chunk {
 		}
 		start := i
 		i += chunkLength(text[i:])
-		if c, ok := newChunk(text[start:i]); ok {
+		if c, ok := newChunk(text[start:i], &parts); ok {
 			c.start, c.end = start, i
 			c.compound = end >= 0 && start == end+1 && strings.IndexByte("-_./:+", text[end]) >= 0
 			chunks = append(chunks, c)
@@ -104,9 +108,15 @@ func chunkLength(text string) int {
 	return len(text)
 }
 
-func newChunk(raw string) (c chunk, ok bool) {
+// newChunk makes a chunk, whose parts it adds to those of the text when there is but one.
+func newChunk(raw string, parts *[]string) (c chunk, ok bool) {
+	only := func(whole string) []string {
+		*parts = append(*parts, whole)
+		n := len(*parts)
+		return (*parts)[n-1 : n : n]
+	}
 	if isPlain(raw) {
-		return chunk{whole: raw, parts: []string{raw}}, true
+		return chunk{whole: raw, parts: only(raw)}, true
 	}
 	c.whole = fold(raw)
 	if c.whole == "" {
@@ -123,7 +133,7 @@ func newChunk(raw string) (c chunk, ok bool) {
 		}
 	}
 	if len(c.parts) < 2 || len(c.parts) > maxParts {
-		c.parts = []string{c.whole}
+		c.parts = only(c.whole)
 	}
 	return c, true
 }
@@ -248,11 +258,33 @@ func nameKeys(name string) (whole, tail string) {
 
 // keyOf is the folded letters and digits of a text without anything between.
 func keyOf(text string) string {
+	if plainASCII(text) {
+		return asciiKey(text)
+	}
 	var b strings.Builder
 	for _, c := range chunksOf(text) {
 		b.WriteString(fold(text[c.start:c.end]))
 	}
 	return b.String()
+}
+
+func asciiKey(text string) string {
+	b := make([]byte, 0, 64)
+	length := 0 // of the chunk, of which maxWord bytes count
+	for i := range len(text) {
+		c := text[i]
+		switch classOfASCII(c) {
+		case separator:
+			length = 0
+			continue
+		case upper:
+			c += 'a' - 'A'
+		}
+		if length++; length <= maxWord {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // stem returns the English stem of a word.
