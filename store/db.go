@@ -80,6 +80,7 @@ type DB struct {
 	frontier  frontier
 
 	committed atomic.Uint64 // last, for readers
+	applying  atomic.Bool   // a commit may be visible that committed doesn't count yet
 	durable   atomic.Uint64
 	durableMu sync.Mutex
 	durableCh chan struct{} // closed when durable moves; nil while nobody waits

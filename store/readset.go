@@ -93,6 +93,33 @@ func (db *DB) ViewReads(ctx context.Context, tenant market.TenantID, fn func(tx 
 	return reads, err
 }
 
+// Moment is the last commit that a transaction sees: all up to it, and none after. ok is
+// false where that isn't known, because a commit was under way when the transaction began
+// or the transaction is one that writes.
+func Moment(tx Reader) (lsn LSN, ok bool) { return tx.self().at, tx.self().exact }
+
+// ReadsOf runs fn on a transaction that only reads, and returns what fn has read, also when
+// it returns an error. It counts as read by tx too.
+func ReadsOf(tx Reader, fn func(tx Reader) error) (ReadSet, error) {
+	outer := tx.self()
+	part := &ReadTx{*outer}
+	reads := &ReadSet{LSN: outer.at}
+	part.reads = reads
+	err := fn(part)
+	outer.money = part.money
+	AlsoRead(tx, reads)
+	return *reads, err
+}
+
+// AlsoRead counts as read by a transaction what another one has read whose result it uses.
+func AlsoRead(tx Reader, reads *ReadSet) {
+	if s := tx.self().reads; s != nil {
+		s.Points = append(s.Points, reads.Points...)
+		s.Ranges = append(s.Ranges, reads.Ranges...)
+		s.Timed = s.Timed || reads.Timed
+	}
+}
+
 // Visible yields the changes of (after, upTo] in order, as Feed does, but those too that
 // aren't durable yet: View shows them already. It is for what follows the log to forget
 // what it has read by View, in memory alone; whoever acts on a commit follows Feed. upTo

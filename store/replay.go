@@ -116,6 +116,7 @@ func (db *DB) enterReplay(ctx context.Context, c *collector) error {
 		return err
 	}
 	defer db.yield()
+	db.applying.Store(true)
 	if err := c.apply(ctx); err != nil {
 		return err
 	}
@@ -124,6 +125,7 @@ func (db *DB) enterReplay(ctx context.Context, c *collector) error {
 	clear(db.frontier) // its keys are no longer the highest
 	db.recent.forget()
 	db.committed.Store(uint64(db.last))
+	db.applying.Store(false)
 	db.commits.Add(uint64(db.last - was))
 	db.writes.Add(uint64(c.log.keys))
 	db.markDurable(db.last)

@@ -36,6 +36,8 @@ type reader struct {
 	prefix tuple    // of the tenant
 	tenant market.TenantID
 	now    time.Time
+	at     LSN  // of a ReadTx: it sees every commit up to it,
+	exact  bool // and none after
 	money  bool // it has asked for something of moneyTables
 }
 

@@ -48,13 +48,13 @@ func (db *DB) view(ctx context.Context, tenant market.TenantID, reads *ReadSet, 
 		return err
 	}
 	defer db.gate.leave()
-	if reads != nil {
-		reads.LSN = db.LastLSN() // before the snapshot, which may have more
-	}
+	at := db.LastLSN() // before the snapshot, which may have more
 	snap := db.engine.NewSnapshot()
 	defer snap.Close()
-	tx := &ReadTx{reader{from: snap, reads: reads, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now()}}
+	tx := &ReadTx{reader{from: snap, reads: reads, prefix: tenantPrefix(tenant), tenant: tenant, now: db.now(), at: at}}
+	tx.exact = !db.applying.Load() && db.LastLSN() == at
 	if reads != nil { // of a page, which reads many single keys
+		reads.LSN = at
 		tx.points = &points{from: snap}
 		defer tx.points.close()
 	}
@@ -301,6 +301,7 @@ func (db *DB) apply(class Class) (*pebble.Batch, error) {
 		return nil, err
 	}
 	repr := batch.Repr()[reprHeader:writes]
+	db.applying.Store(true) // for good where it fails: nobody knows what is visible
 	if err := db.applyBatch(batch); err != nil {
 		err = fmt.Errorf("store: applying commit %d: %w", lsn, err)
 		db.opts.Fatal(err)
@@ -312,6 +313,7 @@ func (db *DB) apply(class Class) (*pebble.Batch, error) {
 		db.acks.last = lsn
 	}
 	db.committed.Store(uint64(lsn))
+	db.applying.Store(false)
 	db.commits.Add(1)
 	db.writes.Add(uint64(len(keys)))
 	return batch, nil

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/souk-market/souk/internal/edge"
+	"github.com/souk-market/souk/store"
 )
 
 // entry is a page and what is made of it. What isn't marked otherwise never changes.
@@ -20,6 +21,9 @@ type entry struct {
 	// Headers, shared by all answers. Header.Add copies when it appends, for their capacity
 	// is one.
 	mediaType, cacheControl, location []string
+
+	value any           // of a part; it has no page
+	reads store.ReadSet // of a part
 
 	tag      string                // how its ETags begin, with the opening quote
 	variants [edge.Codings]variant // made when they are first asked for

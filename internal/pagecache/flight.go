@@ -46,7 +46,7 @@ func (c *Cache) land(k Key, f *flight, reads *store.ReadSet) {
 	c.follow(now)
 	f.touched = c.firstTouch(reads, now)
 	if f.err == nil && f.touched == 0 && !reads.Timed {
-		c.keep(f.entry, reads)
+		c.keep(f.entry, reads, int64(cap(f.entry.page.Body)))
 	}
 	close(f.done)
 }
@@ -73,8 +73,9 @@ func (c *Cache) firstTouch(reads *store.ReadSet, now store.LSN) store.LSN {
 	return 0
 }
 
-// keep puts a page in its queue, unless it is too large or of a kind that isn't kept.
-func (c *Cache) keep(e *entry, reads *store.ReadSet) {
+// keep puts a page of so many bytes in its queue, unless it is too large or of a kind that
+// isn't kept.
+func (c *Cache) keep(e *entry, reads *store.ReadSet, bytes int64) {
 	q := &c.found
 	switch e.page.Status {
 	case http.StatusOK, http.StatusMovedPermanently, http.StatusPermanentRedirect:
@@ -84,7 +85,7 @@ func (c *Cache) keep(e *entry, reads *store.ReadSet) {
 		return
 	}
 	points := c.reads.hashes(reads)
-	e.size = entrySize + 2*int64(e.key.size()) + int64(cap(e.page.Body)) + readsSize(points, reads.Ranges)
+	e.size = entrySize + 2*int64(e.key.size()) + bytes + readsSize(points, reads.Ranges)
 	if e.size > q.limit/largestShare || e.key.size() > maxKey {
 		return
 	}

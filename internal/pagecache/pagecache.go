@@ -40,9 +40,15 @@
 // Rendering goes on when the visitor who does it leaves. A visitor who leaves while waiting
 // ends their own wait alone. An error or a panic reaches all who waited, and isn't kept.
 //
+// # Parts
+//
+// What many pages show alike, such as their header or the best of a category, is built once
+// (Part) and kept as pages are. What it was made of counts as read by every page that has it,
+// so a commit that changes a part drops it together with these pages.
+//
 // # Memory
 //
-// Pages, their variants and their read sets take up to Options.Bytes. For more, pages make
+// Pages, parts, their variants and their read sets take up to Options.Bytes. For more, pages make
 // room by SIEVE: they stand in the order in which they came; a hand goes from the oldest to
 // the newest, passes over each that has been asked for since it last came by, and drops the
 // first that hasn't. A crawler that asks once for everything so drops what it brought and

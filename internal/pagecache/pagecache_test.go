@@ -59,7 +59,7 @@ func TestOthersStay(t *testing.T) {
 		}, "agent/s11 count/tool counts newest"},
 		"the best": {func(tx *store.Tx) error {
 			return store.Agents.Put(tx, anAgent(11, 1000, "tool"))
-		}, "agent/s11 best/tool next/tool count/tool counts newest"},
+		}, "agent/s11 best/tool next/tool count/tool parts/tool counts newest"},
 		"what no page shows": {func(tx *store.Tx) error {
 			return store.Events.Put(tx, &market.ProviderEvent{ID: "1"})
 		}, ""},

@@ -30,7 +30,7 @@ func allPages() (names []string) {
 		names = append(names, "agent/"+slug(n))
 	}
 	for _, c := range categories {
-		names = append(names, "best/"+c, "next/"+c, "count/"+c)
+		names = append(names, "best/"+c, "next/"+c, "count/"+c, "parts/"+c)
 	}
 	return append(names, "counts", "shelves", "newest", "moved/old")
 }
@@ -38,12 +38,17 @@ func allPages() (names []string) {
 func keyOf(name string) Key { return Key{Tenant: shop, Route: "GET /", Path: name} }
 
 // show renders the page with a name.
-func show(name string) Render {
+func show(name string) Render { return showBy(nil, name) }
+
+// showBy renders the page with a name, its parts by a cache unless that is nil.
+func showBy(c *Cache, name string) Render {
 	what, of, _ := strings.Cut(name, "/")
 	return func(tx store.Reader) (Page, error) {
 		var b strings.Builder
 		var err error
 		switch what {
+		case "parts":
+			err = showParts(&b, c, tx, of)
 		case "agent":
 			err = showAgent(&b, tx, of)
 		case "best":
@@ -77,6 +82,31 @@ func show(name string) Render {
 		}
 		return Page{Body: []byte(name + "\n" + b.String())}, err
 	}
+}
+
+// showParts shows an agent, and two parts that other pages show too.
+func showParts(b *strings.Builder, c *Cache, tx store.Reader, category string) error {
+	for _, name := range []string{"best/" + category, "shelves"} {
+		part, err := partOf(c, tx, name)
+		if err != nil {
+			return err
+		}
+		b.WriteString(part)
+	}
+	return showAgent(b, tx, slug(1))
+}
+
+// partOf is a page as a part of others.
+func partOf(c *Cache, tx store.Reader, name string) (string, error) {
+	build := func(tx store.Reader) (string, int, error) {
+		p, err := show(name)(tx)
+		return string(p.Body), len(p.Body), err
+	}
+	if c == nil {
+		part, _, err := build(tx)
+		return part, err
+	}
+	return Part(c, tx, Key{Tenant: shop, Route: "part", Path: name}, build)
 }
 
 func showAgent(b *strings.Builder, tx store.Reader, slug string) error {
@@ -148,7 +178,7 @@ func someCommit(t testing.TB, db *store.DB, rng *rand.Rand) {
 // body asks the cache for a page.
 func body(t testing.TB, c *Cache, name string) string {
 	t.Helper()
-	e, _, err := c.page(context.Background(), keyOf(name), show(name))
+	e, _, err := c.page(context.Background(), keyOf(name), showBy(c, name))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

@@ -1,0 +1,139 @@
+package pagecache
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/souk-market/souk/store"
+	"github.com/souk-market/souk/store/storetest"
+)
+
+// TestPartsAreShared has two pages with the same part. It is built once, and again after a
+// commit that changes it.
+func TestPartsAreShared(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{})
+	update(t, db, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(1, 1, "tool")) })
+	built := 0
+	ask := func(page string) string {
+		e, _, err := c.page(context.Background(), keyOf(page), func(tx store.Reader) (Page, error) {
+			part, err := Part(c, tx, Key{Route: "part"}, func(tx store.Reader) (string, int, error) {
+				built++
+				part, err := partOf(nil, tx, "agent/s01")
+				return part, len(part), err
+			})
+			return Page{Body: []byte(page + part)}, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(e.page.Body)
+	}
+	ask("a")
+	if got := ask("b"); built != 1 || !strings.Contains(got, "Agent 1 1") {
+		t.Errorf("built %d times: %q", built, got)
+	}
+	update(t, db, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(2, 2, "tool")) })
+	ask("b")
+	if s := c.Stats(); s.Hits != 1 {
+		t.Errorf("another's commit drops a page: %+v", s)
+	}
+	update(t, db, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(1, 3, "tool")) })
+	for _, page := range []string{"a", "b"} {
+		if got := ask(page); built != 2 || !strings.Contains(got, "Agent 1 3") {
+			t.Errorf("built %d times: %q", built, got)
+		}
+	}
+	wantWhole(t, c)
+}
+
+// TestAPageIsOfOneMoment changes two records by each commit while pages are rendered that
+// read one as a part and the other by themselves.
+func TestAPageIsOfOneMoment(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{})
+	both := func(i int64) {
+		update(t, db, func(tx *store.Tx) error {
+			if err := store.Agents.Put(tx, anAgent(1, i, "tool")); err != nil {
+				return err
+			}
+			return store.Agents.Put(tx, anAgent(2, i, "tool"))
+		})
+	}
+	both(0)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for n := range 4 {
+		readers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					wantOneMoment(t, c, fmt.Sprint(n, "/", i%8))
+				}
+			}
+		})
+	}
+	for i := range int64(200) {
+		both(i + 1)
+	}
+	close(stop)
+	readers.Wait()
+	wantWhole(t, c)
+}
+
+// TestAPartOfLaterIsNotTaken has a part built after a commit that an earlier transaction
+// doesn't see.
+func TestAPartOfLaterIsNotTaken(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{})
+	update(t, db, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(1, 1, "tool")) })
+	part := func() (text string, err error) {
+		err = db.View(context.Background(), shop, func(tx *store.ReadTx) (err error) {
+			text, err = partOf(c, tx, "agent/s01")
+			return err
+		})
+		return text, err
+	}
+	err := db.View(context.Background(), shop, func(tx *store.ReadTx) error {
+		update(t, db, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(1, 2, "tool")) })
+		if got, err := part(); !strings.Contains(got, "Agent 1 2") {
+			t.Errorf("after a commit: %q, %v", got, err)
+		}
+		got, err := partOf(c, tx, "agent/s01")
+		if !strings.Contains(got, "Agent 1 1") {
+			t.Errorf("of the moment before it: %q", got)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if got, err := part(); !strings.Contains(got, "Agent 1 2") {
+		t.Errorf("after both: %q, %v", got, err)
+	}
+	wantWhole(t, c)
+}
+
+func wantOneMoment(t *testing.T, c *Cache, page string) {
+	var part, own int64
+	_, _, err := c.page(context.Background(), keyOf(page), func(tx store.Reader) (_ Page, err error) {
+		part, err = Part(c, tx, Key{Route: "part"}, func(tx store.Reader) (int64, int, error) {
+			a, err := store.Agents.Load(tx, agentID(1))
+			return a.Popularity, 8, err
+		})
+		if err != nil {
+			return Page{}, err
+		}
+		a, err := store.Agents.Load(tx, agentID(2))
+		own = a.Popularity
+		return Page{}, err
+	})
+	if err != nil || part != own {
+		t.Errorf("a page shows %d and %d: %v", part, own, err)
+	}
+}
