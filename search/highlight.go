@@ -5,6 +5,7 @@ import "strings"
 // Highlights know the words that a query was understood as. The zero value marks nothing.
 type Highlights struct {
 	words map[string]bool // as written, corrected, and their stems
+	first [256]bool       // the bytes with which they begin
 	start string          // the beginning that the last word may be; "" for none
 }
 
@@ -24,6 +25,11 @@ func highlightsOf(terms []*term) Highlights {
 		}
 		if (t.start || i == len(terms)-1 && !t.exact) && len(t.word) >= minStart {
 			h.start = t.word
+		}
+	}
+	for word := range h.words {
+		if word != "" {
+			h.first[word[0]] = true
 		}
 	}
 	return h
@@ -69,8 +75,13 @@ func (h *Highlights) has(c *chunk) bool {
 	return false
 }
 
+// hasWord looks at the first byte before it takes the stem, which begins with the same one
+// and costs most of the marking of a listing.
 func (h *Highlights) hasWord(word string) bool {
-	return word != "" && (h.words[word] || h.words[stem(word)] || h.start != "" && strings.HasPrefix(word, h.start))
+	if word == "" || !h.first[word[0]] {
+		return false
+	}
+	return h.words[word] || h.words[stem(word)] || h.start != "" && strings.HasPrefix(word, h.start)
 }
 
 // joins reports whether two chunks written together are one of the words.
