@@ -616,7 +616,7 @@ func shelf(site Site, title, id string, cards []Card, more Link) templ.Component
 				return templ_7745c5c3_Err
 			}
 			for _, c := range cards {
-				templ_7745c5c3_Err = tallCard(site, c).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = tallCardOf(site, c).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -1,7 +1,6 @@
 package views
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,8 +11,65 @@ import (
 	"github.com/souk-market/souk/internal/market"
 )
 
-// node is an object of JSON-LD in schema.org's vocabulary.
-type node map[string]any
+// What follows are objects of JSON-LD in schema.org's vocabulary, as far as pages use it.
+
+type ldGraph struct {
+	Context string `json:"@context"`
+	Graph   [2]any `json:"@graph"`
+}
+
+type ldProduct struct {
+	Type        string    `json:"@type"`
+	ID          string    `json:"@id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description,omitempty"`
+	URL         string    `json:"url"`
+	SKU         string    `json:"sku"`
+	Image       string    `json:"image,omitempty"`
+	Category    string    `json:"category,omitempty"`
+	Brand       ldParty   `json:"brand"`
+	Offers      []ldOffer `json:"offers,omitempty"`
+	Rating      *ldRating `json:"aggregateRating,omitempty"`
+}
+
+type ldOffer struct {
+	Type         string  `json:"@type"`
+	Name         string  `json:"name,omitempty"`
+	URL          string  `json:"url"`
+	Price        string  `json:"price"`
+	Currency     string  `json:"priceCurrency"`
+	Availability string  `json:"availability"`
+	Seller       ldParty `json:"seller"`
+}
+
+// ldParty is a Brand or an Organization.
+type ldParty struct {
+	Type        string `json:"@type"`
+	Name        string `json:"name"`
+	URL         string `json:"url,omitempty"`
+	SameAs      string `json:"sameAs,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+type ldRating struct {
+	Type  string `json:"@type"`
+	Value string `json:"ratingValue"`
+	Count int    `json:"reviewCount"`
+	Best  int    `json:"bestRating"`
+	Worst int    `json:"worstRating"`
+}
+
+type ldCrumbs struct {
+	Type  string    `json:"@type"`
+	Items []ldCrumb `json:"itemListElement"`
+}
+
+type ldCrumb struct {
+	Type     string `json:"@type"`
+	Position int    `json:"position"`
+	Name     string `json:"name"`
+	Item     string `json:"item,omitempty"`
+}
 
 // jsonLD is a script element that no browser runs. encoding/json writes <, > and & as
 // escapes, so no text of a seller's ends the element.
@@ -24,12 +80,12 @@ func jsonLD(data string) templ.Component {
 	})
 }
 
-func graph(nodes ...node) string {
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(node{"@context": "https://schema.org", "@graph": nodes}); err != nil {
-		panic(err) // maps of texts and numbers always encode
+func graph(what any, crumbs ldCrumbs) string {
+	b, err := json.Marshal(ldGraph{"https://schema.org", [2]any{what, crumbs}})
+	if err != nil {
+		panic(err) // texts and numbers always encode
 	}
-	return string(bytes.TrimSpace(b.Bytes()))
+	return string(b)
 }
 
 // meta is the page's own with what software reads of it. A page that isn't indexed has none.
@@ -45,73 +101,50 @@ func (p Agent) meta(site Site) Meta {
 // product is schema.org's Product, as search engines ask for it: name, offers with price,
 // currency and availability, and the rating where there is one.
 // https://developers.google.com/search/docs/appearance/structured-data/product-snippet
-func (p Agent) product(site Site) node {
+func (p Agent) product(site Site) ldProduct {
 	address := site.absolute(AgentPath(p.Slug))
-	n := node{
-		"@type": "Product", "@id": address + "#product", "name": p.Name, "url": address, "sku": p.ID,
-		"brand": node{"@type": "Brand", "name": p.Seller.Name},
+	return ldProduct{
+		Type: "Product", ID: address + "#product", Name: p.Name, Description: p.Summary, URL: address, SKU: p.ID,
+		Image: site.absolute(p.Meta.Image), Category: p.category().Title,
+		Brand:  ldParty{Type: "Brand", Name: p.Seller.Name},
+		Offers: p.offers(site, address), Rating: rated(p.Rating),
 	}
-	if p.Summary != "" {
-		n["description"] = p.Summary
-	}
-	if p.Meta.Image != "" {
-		n["image"] = site.absolute(p.Meta.Image)
-	}
-	if c := p.category(); c.Slug != "" {
-		n["category"] = c.Title
-	}
-	if len(p.Offers) > 0 {
-		n["offers"] = p.offers(site, address)
-	}
-	if p.Rating.Count() > 0 {
-		n["aggregateRating"] = rated(p.Rating)
-	}
-	return n
 }
 
-func (p Agent) offers(site Site, address string) []node {
-	var list []node
-	for _, o := range p.Offers {
-		price, currency := o.Price, string(o.Price.Currency)
-		if currency == "" {
-			currency = p.Currency
-			price = market.Money{Currency: market.Currency(currency)}
+func (p Agent) offers(site Site, address string) []ldOffer {
+	list := make([]ldOffer, len(p.Offers))
+	for i, o := range p.Offers {
+		price := o.Price
+		if price.Currency == "" {
+			price = market.Money{Currency: market.Currency(p.Currency)}
 		}
-		n := node{
-			"@type": "Offer", "url": address, "price": price.Decimal(), "priceCurrency": currency,
-			"availability": "https://schema.org/InStock",
-			"seller":       organization(site, p.Seller),
+		list[i] = ldOffer{
+			Type: "Offer", Name: o.Name, URL: address, Price: price.Decimal(), Currency: string(price.Currency),
+			Availability: "https://schema.org/InStock", Seller: organization(site, p.Seller),
 		}
-		if o.Name != "" {
-			n["name"] = o.Name
-		}
-		list = append(list, n)
 	}
 	return list
 }
 
-func organization(site Site, s Seller) node {
-	n := node{"@type": "Organization", "name": s.Name}
-	if s.Href != "" {
-		n["url"] = site.absolute(s.Href)
-	}
-	return n
+func organization(site Site, s Seller) ldParty {
+	return ldParty{Type: "Organization", Name: s.Name, URL: site.absolute(s.Href)}
 }
 
-func rated(r Rating) node {
-	return node{"@type": "AggregateRating", "ratingValue": oneDigit(r.Mean()), "reviewCount": r.Count(), "bestRating": 5, "worstRating": 1}
+// rated is nil for what nobody has rated.
+func rated(r Rating) *ldRating {
+	if r.Count() == 0 {
+		return nil
+	}
+	return &ldRating{Type: "AggregateRating", Value: oneDigit(r.Mean()), Count: r.Count(), Best: 5, Worst: 1}
 }
 
 // crumbList is schema.org's BreadcrumbList; the last one, the page itself, has no address.
-func crumbList(site Site, links []Link) node {
-	items := make([]node, len(links))
+func crumbList(site Site, links []Link) ldCrumbs {
+	items := make([]ldCrumb, len(links))
 	for i, l := range links {
-		items[i] = node{"@type": "ListItem", "position": i + 1, "name": l.Text}
-		if l.Href != "" {
-			items[i]["item"] = site.absolute(l.Href)
-		}
+		items[i] = ldCrumb{Type: "ListItem", Position: i + 1, Name: l.Text, Item: site.absolute(l.Href)}
 	}
-	return node{"@type": "BreadcrumbList", "itemListElement": items}
+	return ldCrumbs{"BreadcrumbList", items}
 }
 
 func (p SellerProfile) meta(site Site) Meta {
@@ -120,12 +153,7 @@ func (p SellerProfile) meta(site Site) Meta {
 		return m
 	}
 	n := organization(site, p.Seller)
-	if p.Site != "" {
-		n["sameAs"] = p.Site
-	}
-	if p.Meta.Description != "" {
-		n["description"] = p.Meta.Description
-	}
+	n.SameAs, n.Description = p.Site, p.Meta.Description
 	m.data = graph(n, crumbList(site, []Link{{"All agents", "/search"}, {Text: p.Seller.Name}}))
 	return m
 }

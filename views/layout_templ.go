@@ -75,7 +75,7 @@ func frame(site Site, m Meta, kind string, query string, refresh int) templ.Comp
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = header(site, kind, query).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = headerOf(site, kind, query).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -91,7 +91,7 @@ func frame(site Site, m Meta, kind string, query string, refresh int) templ.Comp
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = footer(site).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = footerOf(site).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -25,6 +25,8 @@ type Card struct {
 
 	NameMarks    []Span // what of Name was searched for
 	SummaryMarks []Span
+
+	tall HTML // the card for a shelf, written ahead by PrepareCards
 }
 
 // Cover is a picture that comes in several widths. The zero value is none.

@@ -19,6 +19,8 @@ type Site struct {
 
 	// Categories are those of the header and the home page, in order (see Categories).
 	Categories []Category
+
+	header, footer HTML // written ahead by Prepared
 }
 
 func (s Site) asset(name string) string {

@@ -174,13 +174,8 @@ func HomeOf(tx store.Reader, n int) (h Home, err error) {
 	return h, err
 }
 
-// RelatedIn returns up to n other popular agents of an agent's category.
-func RelatedIn(tx store.Reader, a *market.Agent, n int) (related []Listing, err error) {
-	found, _, err := take(tx, store.AgentsInCategory.Scan(tx, a.Category, ""), n+1)
-	for _, l := range found {
-		if l.ID != a.ID && len(related) < n {
-			related = append(related, l)
-		}
-	}
-	return related, err
+// PopularIn returns up to n agents of a category, the most popular first.
+func PopularIn(tx store.Reader, c market.Category, n int) ([]Listing, error) {
+	list, _, err := take(tx, store.AgentsInCategory.Scan(tx, c, ""), n)
+	return list, err
 }

@@ -12,7 +12,6 @@ type Detail struct {
 	Listing
 	Text     market.AgentText
 	Terms    market.Terms          // that it is sold under: its own, or the marketplace's
-	Path     []market.Shelf        // where it stands, the top level first
 	Releases []market.AgentRelease // for everybody's eyes, the newest first; up to MaxDetailReleases
 	Reviews  ReviewPage
 }
@@ -34,9 +33,6 @@ func DetailOf(tx store.Reader, slug string, n int) (d Detail, err error) {
 		return d, err
 	}
 	if d.Terms, err = store.TermsOf(tx, &d.Agent, &d.Text); err != nil {
-		return d, err
-	}
-	if d.Path, err = PathOf(tx, d.Category); err != nil {
 		return d, err
 	}
 	if d.Releases, err = publicReleases(tx, &d.Agent); err != nil {

@@ -80,35 +80,6 @@ func (t Tree) Path(c market.Category) []market.Shelf {
 	return []market.Shelf{market.ShelfInWords(c)}
 }
 
-// PathOf is the path to a category in the tree of all shelves, of which it reads two.
-func PathOf(tx store.Reader, c market.Category) ([]market.Shelf, error) {
-	s, err := store.Shelves.Load(tx, c)
-	switch {
-	case market.Is(err, market.NotFound):
-		return pathWithout(tx, c)
-	case err != nil:
-		return nil, err
-	case s.Parent == "":
-		return []market.Shelf{s}, nil
-	}
-	above, err := store.Shelves.Load(tx, s.Parent)
-	switch {
-	case err == nil && above.Parent == "":
-		return []market.Shelf{above, s}, nil
-	case err == nil || market.Is(err, market.NotFound):
-		return []market.Shelf{s}, nil
-	}
-	return nil, err
-}
-
-// pathWithout is PathOf for a category that has no shelf of the marketplace's own.
-func pathWithout(tx store.Reader, c market.Category) ([]market.Shelf, error) {
-	for _, err := range store.Shelves.All(tx, "") {
-		return []market.Shelf{market.ShelfInWords(c)}, err
-	}
-	return defaultTree.Path(c), nil
-}
-
 // Shelf is the shelf of a category.
 func (t Tree) Shelf(c market.Category) market.Shelf {
 	path := t.Path(c)

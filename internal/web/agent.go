@@ -36,17 +36,16 @@ func (s *Server) agent(tx store.Reader, at address) (content, error) {
 	if twin {
 		return s.agentTwin(&d)
 	}
-	related, err := catalog.RelatedIn(tx, &d.Agent, relatedCards)
-	if err != nil {
-		return content{}, err
-	}
-	site, err := s.siteIn(tx)
+	sh, err := s.shellIn(tx)
 	if err != nil {
 		return content{}, err
 	}
 	page := s.agentPage(&d)
-	page.Related = cards(related)
-	return html(views.AgentPage(site, page))
+	page.Path = shelvesOf(sh.tree.Path(d.Category))
+	if page.Related, err = s.related(tx, sh.site, d.ID, d.Category); err != nil {
+		return content{}, err
+	}
+	return html(views.AgentPage(sh.site, page))
 }
 
 // offShelf says what has become of an agent. One that may come back is not found, one that
@@ -58,11 +57,9 @@ func (s *Server) offShelf(tx store.Reader, off *catalog.OffShelf) (content, erro
 	}
 	page := views.GoneAgent{Meta: views.Meta{NoIndex: true}, Seed: string(off.Agent)}
 	if off.Category != "" {
-		related, err := catalog.RelatedIn(tx, &market.Agent{ID: off.Agent, Category: off.Category}, relatedCards)
-		if err != nil {
+		if page.Related, err = s.related(tx, site, off.Agent, off.Category); err != nil {
 			return content{}, err
 		}
-		page.Related = cards(related)
 	}
 	const owners = " Who bought it keeps it: it is in their account and on their receipt."
 	status := http.StatusNotFound

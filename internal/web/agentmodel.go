@@ -8,14 +8,14 @@ import (
 	"github.com/souk-market/souk/views"
 )
 
-// agentPage is an agent's page without what is related.
+// agentPage is an agent's page without its place and what is related.
 func (s *Server) agentPage(d *catalog.Detail) views.Agent {
 	v := views.Agent{
 		Meta: views.Meta{
 			Title: d.Name, Description: d.Summary, Canonical: views.AgentPath(d.Slug), NoIndex: !d.Visible(), Type: "product",
 			Image: ogPath(&d.Agent), Others: []views.Other{{Type: "text/markdown", Title: d.Name + " as Markdown", Href: views.AgentPath(d.Slug) + ".md"}},
 		},
-		ID: string(d.ID), Slug: d.Slug, Name: d.Name, Summary: d.Summary, Path: shelvesOf(d.Path), Seller: sellerOf(d.Seller),
+		ID: string(d.ID), Slug: d.Slug, Name: d.Name, Summary: d.Summary, Seller: sellerOf(d.Seller),
 		Source: source(&d.Agent), Tags: tagLinks(d.Tags), Offers: offersOf(&d.Agent), Currency: string(s.Shop.Currency),
 		Unlisted: !d.Visible(), Updated: views.When{Time: d.Updated},
 		Rating: d.Rating, Downloads: d.Popularity, Pictures: d.Images,

@@ -24,12 +24,12 @@ func (s *Server) home(tx store.Reader, _ address) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	tree, err := catalog.Shelves(tx)
+	sh, err := s.shellIn(tx)
 	if err != nil {
 		return content{}, err
 	}
-	site := s.siteOf(tree)
-	site.Categories = shelved(tree, h.Categories)
+	site := sh.site.Plain()
+	site.Categories = shelved(sh.tree, h.Categories)
 	page := views.Home{
 		Meta: views.Meta{
 			Description: "Find, buy and run AI agents and tools: MCP servers, coding agents, SDKs and more.",

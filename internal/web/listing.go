@@ -45,10 +45,11 @@ func (s *Server) category(w http.ResponseWriter, r *http.Request) error {
 // that has neither a shelf nor agents.
 func (s *Server) onShelf(ctx context.Context, c market.Category, page *views.Search) error {
 	return s.Catalog.Store.View(ctx, s.Catalog.Tenant, func(tx *store.ReadTx) error {
-		tree, err := catalog.Shelves(tx)
+		sh, err := s.shellIn(tx)
 		if err != nil {
 			return err
 		}
+		tree := sh.tree
 		n, err := catalog.ShelfCounts(tx)
 		if err != nil {
 			return err
@@ -157,7 +158,7 @@ func (s *Server) named(ctx context.Context, slug string) (who market.Seller, err
 // fill loads what was found, and reads all that the page shows besides, in one transaction.
 func (s *Server) fill(ctx context.Context, page *views.Search, found *search.Results) (site views.Site, err error) {
 	err = s.Catalog.Store.View(ctx, s.Catalog.Tenant, func(tx *store.ReadTx) error {
-		tree, err := catalog.Shelves(tx)
+		sh, err := s.shellIn(tx)
 		if err != nil {
 			return err
 		}
@@ -165,9 +166,9 @@ func (s *Server) fill(ctx context.Context, page *views.Search, found *search.Res
 		if err != nil {
 			return err
 		}
-		site = s.siteOf(tree)
+		site = sh.site
 		page.Cards = cards(ls)
-		page.Facets = facets(tree, page, found)
+		page.Facets = facets(sh.tree, page, found)
 		return nil
 	})
 	for i := range page.Cards {

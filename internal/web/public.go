@@ -167,22 +167,6 @@ func (s *Server) rendered(c templ.Component) ([]byte, error) {
 	return bytes.Clone(buf.Bytes()), err
 }
 
-// siteIn is what all pages share. It reads the shelves and no counts, so that pages stay as
-// they are when something is listed.
-func (s *Server) siteIn(tx store.Reader) (views.Site, error) {
-	tree, err := catalog.Shelves(tx)
-	return s.siteOf(tree), err
-}
-
-func (s *Server) siteOf(tree catalog.Tree) views.Site {
-	site := s.bareSite()
-	site.Categories = make([]views.Category, 0, len(tree))
-	for _, b := range tree {
-		site.Categories = append(site.Categories, shelf(b.Shelf, 0))
-	}
-	return site
-}
-
 // public writes a page that is the same for every visitor and comes from the index: it is
 // rendered for each request, and caches ask for it again each time by its ETag.
 func (s *Server) public(w http.ResponseWriter, r *http.Request, c templ.Component) error {
