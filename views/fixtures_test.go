@@ -187,6 +187,8 @@ func pages() map[string]templ.Component {
 	emptySearch := Search{Query: Query{Text: "basket weaving", Filters: []Filter{{"category", "data"}}}, Nearby: []string{"basket", "weaviate"}}
 	badCheckout := testCheckout()
 	badCheckout.Email, badCheckout.EmailError, badCheckout.TermsError, badCheckout.FormError = "ada@", "That is no complete e-mail address.", "Please agree.", "The price has changed."
+	dear := testCheckout()
+	dear.Total = dollars(129_100)
 	unlisted := testAgent()
 	unlisted.Unlisted, unlisted.Meta.NoIndex = true, true
 	mail := Mail{Meta: Meta{Title: "Your receipt"}, Href: "/dev/mail/1", From: "Souk <souk@localhost>", To: "ada@example.com", Subject: "Your receipt", Time: noon, Text: "Thank you.", HTML: "/dev/mail/1/html"}
@@ -216,6 +218,7 @@ func pages() map[string]templ.Component {
 		"cart":                CartPage(site, Cart{Groups: testGroups(), Total: dollars(18), TaxNote: "No tax is added.", Notice: "Added."}),
 		"cart, empty":         CartPage(site, Cart{Popular: testCards(4)}),
 		"checkout":            CheckoutPage(site, testCheckout()),
+		"checkout, dear":      CheckoutPage(site, dear),
 		"checkout, wrong":     CheckoutPage(site, badCheckout),
 		"receipt, paid":       ReceiptPage(site, testReceipt(Paid)),
 		"receipt, confirming": ReceiptPage(site, testReceipt(Confirming)),

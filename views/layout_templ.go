@@ -777,7 +777,7 @@ func footer(site Site) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "</span></a><p>A market for AI agents, run from one machine that its operator owns.</p></div><nav aria-label=\"All categories\"><h2>Categories</h2><ul class=\"foot-shelves\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "</span></a><p>A market for AI agents, run from one machine that its operator owns.</p></div><nav aria-label=\"All categories\"><h2>Categories</h2><ul>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
