@@ -75,8 +75,12 @@ type ldCrumb struct {
 // escapes, so no text of a seller's ends the element.
 func jsonLD(data string) templ.Component {
 	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
-		_, err := io.WriteString(w, `<script type="application/ld+json">`+data+`</script>`)
-		return err
+		for _, s := range []string{`<script type="application/ld+json">`, data, `</script>`} {
+			if _, err := io.WriteString(w, s); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -185,13 +185,3 @@ func currentPage(is bool) string {
 	}
 	return "false"
 }
-
-func choiceClass(f Facet, c Choice) string {
-	switch {
-	case f.One:
-		return "choice one"
-	case c.Below:
-		return "choice under"
-	}
-	return "choice"
-}

@@ -103,7 +103,11 @@ func (r *readers) stretch(g store.Range) *stretch {
 }
 
 func (r *readers) count(length, by int) {
-	if r.lengths[length] += by; r.lengths[length] == 0 {
+	was := r.lengths[length]
+	if r.lengths[length] = was + by; was > 0 && was+by > 0 {
+		return
+	}
+	if was+by == 0 {
 		delete(r.lengths, length)
 	}
 	r.sorted = slices.Sorted(maps.Keys(r.lengths))
