@@ -15,10 +15,11 @@ import (
 )
 
 // TestPurchaseInABrowser buys in Chromium on a phone and on a desktop, in light and
-// dark, and without scripts, and wants no page to be wider than the screen. With
-// SOUK_TEST_SHOTS it leaves screenshots in that directory.
+// dark, and without scripts, and wants no page to be wider than the screen and axe-core to
+// find nothing serious. With SOUK_TEST_SHOTS it leaves screenshots in that directory.
 func TestPurchaseInABrowser(t *testing.T) {
 	testenv.Binary(t, "chromium", "apt-get install chromium")
+	axe := testenv.Axe(t)
 	demo := serve(t, "demo", "--data", filepath.Join(t.TempDir(), "demo"), "--addr", "127.0.0.1:0")
 	waitFor(t, "the index", func() bool { return visit(t, demo.URL).open("/readyz").status == 200 })
 	for _, c := range []struct {
@@ -35,9 +36,10 @@ func TestPurchaseInABrowser(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := &tab{t: t, ctx: testenv.Chromium(t), demo: demo.URL, width: c.width,
 				shots: strings.NewReplacer(", ", "-", " ", "-").Replace(c.name)}
-			b.run(emulation.SetDeviceMetricsOverride(c.width, c.height, 1, c.width < 600),
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: c.scheme}}))
-			if !c.scripts {
+			b.run(emulation.SetDeviceMetricsOverride(c.width, c.height, 1, c.width < 600), inTheme(c.scheme))
+			if c.scripts {
+				b.axe = axe
+			} else {
 				b.run(emulation.SetScriptExecutionDisabled(true))
 			}
 			b.purchase(c.scripts)
@@ -52,6 +54,7 @@ type tab struct {
 	ctx   context.Context
 	demo  string
 	width int64
+	axe   string // the script of axe-core, to check each page with; "" is not to
 	shots string
 	n     int
 }
@@ -136,6 +139,9 @@ func (b *tab) look(name string) {
 		}
 		return err
 	}))
+	if b.axe != "" {
+		b.accessible(name)
+	}
 	if dir := os.Getenv("SOUK_TEST_SHOTS"); dir != "" {
 		var shot []byte
 		b.run(chromedp.FullScreenshot(&shot, 100))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -59,6 +58,10 @@ func (b *tab) filtersInPlace() {
 	plain := string(visit(b.t, b.demo).open("/search?price=free").body)
 	if !strings.Contains(plain, free) {
 		b.t.Errorf("a plain visit doesn't say %q", free)
+	}
+	feed := b.text(`document.querySelector("link[rel=alternate][type='application/atom+xml']").href + document.querySelectorAll("meta[name=robots]").length`)
+	if !strings.HasSuffix(feed, "/search/feed.atom?price=free1") {
+		b.t.Errorf("the head names the feed %s, want the filter's, and no index", feed)
 	}
 	b.run(chromedp.Click(`.chip`, chromedp.ByQuery))
 	b.until(`location.search === "" && document.querySelector(".chip") === null`)
@@ -141,37 +144,50 @@ func (b *tab) withoutScripts() {
 	b.run(emulation.SetScriptExecutionDisabled(false))
 }
 
-func jsonText(s string) string {
-	text, _ := json.Marshal(s)
-	return string(text)
-}
-
 // TestAccessible runs axe-core on every kind of page of the demo, in both themes: nothing
-// serious or critical may be found.
+// serious or critical may be found. Those of a purchase are in TestPurchaseInABrowser.
 func TestAccessible(t *testing.T) {
 	testenv.Binary(t, "chromium", "apt-get install chromium")
 	axe := testenv.Axe(t)
 	demo := serve(t, "demo", "--data", filepath.Join(t.TempDir(), "demo"), "--addr", "127.0.0.1:0")
 	waitFor(t, "the index", func() bool { return visit(t, demo.URL).open("/readyz").status == 200 })
-	b := &tab{t: t, ctx: testenv.Chromium(t), demo: demo.URL, width: 1280, shots: "axe"}
+	b := &tab{t: t, ctx: testenv.Chromium(t), demo: demo.URL, axe: axe, shots: "axe"}
 	for _, width := range []int64{360, 1280} {
 		b.width = width
-		b.run(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 600))
 		theme := map[int64]string{360: "dark", 1280: "light"}[width]
+		b.run(emulation.SetDeviceMetricsOverride(width, 900, 1, width < 600), inTheme(theme))
 		for _, path := range []string{
-			"/", "/search", "/search?q=postgres&price=free&rating=4", "/search?q=zzzqqq", "/categories/data", "/agents/plain-sql", "/agents/plain-sql/reviews",
-			"/cart", "/sign-in", "/pages/terms", "/no/such/page", "/dev/gallery", "/dev/mail",
+			"/", "/search", "/search?q=postgres&price=free&rating=4", "/search?q=postgers+mcp", "/search?q=zzzqqq", "/categories/data", "/categories/sql", "/tags/git",
+			"/agents/plain-sql", "/agents/second-reader", "/agents/sqlite-window", "/agents/plain-sql/reviews", "/sellers/brasskey-works",
+			"/cart", "/sign-in", "/pages/about", "/pages/terms", "/pages/refunds", "/pages/privacy", "/no/such/page", "/dev/gallery", "/dev/mail",
 		} {
-			b.visit("axe", path)
-			b.run(chromedp.Evaluate(`document.documentElement.dataset.theme = `+jsonText(theme), nil), chromedp.Evaluate(axe+";0", nil))
-			var found string
-			b.run(chromedp.Evaluate(axeRun, &found, awaited))
-			if found != "" {
-				t.Errorf("%s, %s, at %d px:\n%s", path, theme, width, found)
-			}
+			b.visit(path, path)
+		}
+		b.visit("suggestions", "/")
+		b.run(chromedp.SendKeys(`[data-search]`, "postg", chromedp.ByQuery))
+		b.until(`document.querySelectorAll("[role=option]").length > 0`)
+		b.look("suggestions, open")
+		if width < 600 {
+			b.visit("filters", "/search")
+			b.run(chromedp.Click(`.toolbar [popovertarget=filters]`, chromedp.ByQuery))
+			b.look("filters, open")
 		}
 	}
 	demo.Stop()
+}
+
+// accessible holds the page to axe-core.
+func (b *tab) accessible(name string) {
+	b.t.Helper()
+	var found string
+	b.run(chromedp.Evaluate(b.axe+";0", nil), chromedp.Evaluate(axeRun, &found, awaited))
+	if found != "" {
+		b.t.Errorf("%s at %d px:\n%s", name, b.width, found)
+	}
+}
+
+func inTheme(name string) chromedp.Action {
+	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
 }
 
 func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

@@ -22,6 +22,9 @@ async function load(url) {
   }
 }
 
+// What the head says of the address: where it counts, its feeds, whether engines keep it.
+const told = "link[rel=canonical], link[rel=alternate], meta[name=robots], meta[name=description], meta[property='og:url']";
+
 // take puts the new page's content in place; false when it is a page of another shape.
 function take(page) {
   const pairs = live(document).map((el) => [el, page.getElementById(el.id)]);
@@ -31,6 +34,8 @@ function take(page) {
   for (const [el, to] of pairs) el.replaceChildren(...to.childNodes);
   for (const d of document.querySelectorAll("details[id]")) if (open.has(d.id)) d.open = open.get(d.id);
   document.title = page.title;
+  for (const el of document.head.querySelectorAll(told)) el.remove();
+  document.head.append(...page.head.querySelectorAll(told));
   document.querySelector("[data-listing-status]").textContent = document.querySelector("#listing-head .muted, .empty .lead")?.textContent ?? "";
   shown = location.pathname + location.search;
   keepFocus(key);
