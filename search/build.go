@@ -23,6 +23,10 @@ const (
 // one before, if there is one.
 func (ix *Index) rebuild(ctx context.Context) error {
 	ix.setRebuilding(true)
+	select {
+	case <-ix.again: // this build is what was asked for
+	default:
+	}
 	err := ix.buildAnew(ctx)
 	ix.setRebuilding(false)
 	ix.note(func(b *build) { b.attempts, b.err = b.attempts+1, err })

@@ -121,14 +121,8 @@ func openInput(name string) (input, error) {
 	return input{file: f, size: info.Size(), close: f.Close}, nil
 }
 
-// importListings imports a file or folder and waits until the search index has it all.
+// importListings imports a file or folder, and then brings the search index up to date.
 func (h *house) importListings(ctx context.Context, in input, o catalog.ImportOptions) error {
-	ctx, cancel := context.WithCancel(ctx)
-	indexed := make(chan error, 1)
-	go func() { indexed <- h.index.Run(ctx) }()
-	defer func() { <-indexed }()
-	defer cancel()
-
 	started := time.Now()
 	bar := newProgress(os.Stderr, in.size)
 	bad := 0
@@ -141,8 +135,7 @@ func (h *house) importListings(ctx context.Context, in input, o catalog.ImportOp
 	}
 	rep, err := h.importFrom(ctx, in, o)
 	if err == nil && !o.DryRun {
-		bar.show(in.size, "indexing")
-		err = h.index.WaitFor(ctx, h.db.LastLSN())
+		err = h.indexImported(ctx, rep, func(note string) { bar.show(in.size, note) })
 	}
 	bar.done()
 	if bad > maxBadRows {
@@ -153,6 +146,25 @@ func (h *house) importListings(ctx context.Context, in input, o catalog.ImportOp
 	}
 	reportImport(rep, o, time.Since(started))
 	return err
+}
+
+// indexImported returns when the search index has all that was imported. It builds the
+// index anew unless few agents have changed: that takes less than half of what following
+// each change does.
+func (h *house) indexImported(ctx context.Context, rep catalog.ImportReport, show func(note string)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	indexed := make(chan error, 1)
+	go func() { indexed <- h.index.Run(ctx) }()
+	defer func() { <-indexed }()
+	defer cancel()
+	show("indexing")
+	if 2*(rep.Added+rep.Updated) > h.index.Documents(market.MainTenant) {
+		err := h.index.Reindex(ctx, func(read, total int) { show(fmt.Sprintf("%d of %d indexed", read, total)) })
+		if err != nil {
+			return err
+		}
+	}
+	return h.index.WaitFor(ctx, h.db.LastLSN())
 }
 
 func (h *house) importFrom(ctx context.Context, in input, o catalog.ImportOptions) (catalog.ImportReport, error) {
