@@ -42,6 +42,7 @@ type bazaar struct {
 	people *account.Roster
 	shop   *order.Shop
 	index  *search.Index
+	halt   func() // ends that the index follows the store
 	free   market.Agent
 	paid   market.Agent
 }
@@ -112,7 +113,7 @@ func (b *bazaar) stock(shelf *catalog.Catalog, blobs *blob.Store) {
 	}
 }
 
-// follow keeps the search index up to date until the test ends.
+// follow keeps the search index up to date until the test ends, or halts it.
 func (b *bazaar) follow(index *search.Index) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -121,9 +122,12 @@ func (b *bazaar) follow(index *search.Index) {
 			b.t.Error(err)
 		}
 	})
-	b.t.Cleanup(func() {
+	b.halt = func() {
 		cancel()
 		wg.Wait()
+	}
+	b.t.Cleanup(func() {
+		b.halt()
 		index.Close()
 	})
 	if err := index.WaitFor(ctx, b.db.LastLSN()); err != nil {
