@@ -80,6 +80,7 @@ const (
 	tableRedirects    tableID = 22
 	tablePages        tableID = 23
 	tableReviews      tableID = 24
+	tableAttributes   tableID = 25
 )
 
 // ops holds the operations done, by ID. Index 1, by age, went away with schema version 2.
@@ -153,10 +154,12 @@ var (
 	}).withCounts()
 )
 
-// Shelves of the catalogue, tags that are written in two ways, and the operator's pages.
+// Shelves of the catalogue, tags that are written in two ways, attributes of agents that the
+// operator has declared, and the operator's pages.
 var (
 	Shelves    = newTable(tableShelves, "shelves", "category", func(s *market.Shelf) market.Category { return s.Category })
 	TagAliases = newTable(tableTagAliases, "tag-aliases", "tag", func(a *market.TagAlias) market.Tag { return a.Alias })
+	Attributes = newTable(tableAttributes, "attributes", "attribute", func(a *market.Attribute) market.AttributeName { return a.Name })
 	Pages      = newTable(tablePages, "pages", "page", func(p *market.StaticPage) string { return p.Slug })
 )
 

@@ -95,6 +95,7 @@ func (l Label) rows() (declared, known []Row) {
 		{"Takes in", list(l.Inputs)},
 		{"Gives back", list(l.Outputs)},
 	}
+	declared = append(declared, l.More...)
 	for _, r := range []Row{{"Version", l.Version}, {"Last release", l.LastRelease.String()}, {"Download", size}} {
 		if r.Value != "" {
 			known = append(known, r)

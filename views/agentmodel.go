@@ -69,6 +69,7 @@ type Label struct {
 	Keys        []string // credentials that the buyer must bring
 	Inputs      []string
 	Outputs     []string
+	More        []Row // what the operator asks besides
 	Version     string
 	LastRelease When
 	Size        int64 // bytes of the release's files; 0 is not known

@@ -34,13 +34,14 @@ type agentCmd struct {
 	Rename doing[agentRenameTask, *agentRenameTask] `cmd:"" help:"Give an agent another slug; the old address leads to the new one."`
 	Forget doing[agentForgetTask, *agentForgetTask] `cmd:"" help:"End that a former slug leads to an agent, so that others may have it."`
 	State  doing[agentStateTask, *agentStateTask]   `cmd:"" help:"Bring an agent into another state: publish, unlist, pause, suspend, archive or remove it."`
+	Set    doing[agentSetTask, *agentSetTask]       `cmd:"" help:"Say what an agent's attributes are."`
 	Pick   doing[agentPickTask, *agentPickTask]     `cmd:"" help:"Recommend an agent on the home page, or no longer."`
 	Yank   doing[agentYankTask, *agentYankTask]     `cmd:"" help:"Withdraw a version: nobody can buy it, and who owns it keeps it and is shown why."`
 }
 
 func newAgentCmd() (c agentCmd) {
 	for _, f := range []*settingsFlags{
-		&c.Show.settingsFlags, &c.Rename.settingsFlags, &c.Forget.settingsFlags, &c.State.settingsFlags, &c.Pick.settingsFlags, &c.Yank.settingsFlags,
+		&c.Show.settingsFlags, &c.Rename.settingsFlags, &c.Forget.settingsFlags, &c.State.settingsFlags, &c.Set.settingsFlags, &c.Pick.settingsFlags, &c.Yank.settingsFlags,
 	} {
 		*f = taskFlags()
 	}

@@ -41,6 +41,9 @@ var curation = []struct{ command, says string }{
 	{"tag list", "pg   postgres"},
 	{"category put tables --title Tables --below data --place 3", "The category tables is called Tables."},
 	{"category list", "tables              data   0       3      Tables"},
+	{"attribute put region --title Stays --kind choice --choice EU --choice US", "Agents have the attribute region now."},
+	{"attribute list", "region     choice  0      Stays  EU, US"},
+	{"agent set table-desk region=EU", "table-desk says so now."},
 	{"page list", "(default)  About this marketplace"},
 }
 
@@ -81,8 +84,8 @@ func looksCurated(t *testing.T, server *running) {
 	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusMovedPermanently || to != "/agents/table-desk" {
 		t.Errorf("the former address answers %s to %q", resp.Status, to)
 	}
-	if p := visit(t, server.URL).open("/agents/table-desk"); p.status != http.StatusOK || !strings.Contains(string(p.body), "Broken") || !strings.Contains(string(p.body), "postgres") {
-		t.Errorf("the agent's page answers %d without the reason or the tag", p.status)
+	if p := visit(t, server.URL).open("/agents/table-desk"); p.status != http.StatusOK || !strings.Contains(string(p.body), "Broken") || !strings.Contains(string(p.body), "postgres") || !strings.Contains(string(p.body), "Stays") {
+		t.Errorf("the agent's page answers %d without the reason, the tag or the attribute", p.status)
 	}
 	if p := visit(t, server.URL).open("/agents/pdf-desk"); p.status != http.StatusNotFound {
 		t.Errorf("the suspended agent's page answers %d", p.status)
@@ -113,17 +116,20 @@ func TestCurationRefuses(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	fill(t, data)
 	for command, says := range map[string]string{
-		"agent show nobody":                       `There is no agent "nobody".`,
-		"agent rename csv-desk pdf-desk":          "There is already an agent with this slug.",
-		"agent rename csv-desk PDF_Desk":          "must be lower-case letters",
-		"agent forget csv-desk pdf-desk":          "This agent never had the slug",
-		"agent state csv-desk removed --reason x": "This listing is published and can't become removed.",
-		"agent state csv-desk suspended":          "Say why",
-		"agent yank csv-desk 9.9 --reason x":      "There is no such version. souk agent show csv-desk lists them",
-		"agent yank pdf-desk 3.0.0 --reason x":    "This is the only version on sale.",
-		"category put new":                        `There is no category "new" yet.`,
-		"category put new --title N --below none": `"none" is no shelf of the top level.`,
-		"tag merge pg pg":                         "An alias is one tag",
+		"agent show nobody":                            `There is no agent "nobody".`,
+		"agent rename csv-desk pdf-desk":               "There is already an agent with this slug.",
+		"agent rename csv-desk PDF_Desk":               "must be lower-case letters",
+		"agent forget csv-desk pdf-desk":               "This agent never had the slug",
+		"agent state csv-desk removed --reason x":      "This listing is published and can't become removed.",
+		"agent state csv-desk suspended":               "Say why",
+		"agent yank csv-desk 9.9 --reason x":           "There is no such version. souk agent show csv-desk lists them",
+		"agent yank pdf-desk 3.0.0 --reason x":         "This is the only version on sale.",
+		"agent set csv-desk colour=red":                `There is no attribute "colour".`,
+		"agent set csv-desk colour":                    "write ATTRIBUTE=VALUE",
+		"attribute put colour --title C --kind choice": "An attribute of the kind choice has 1 to 64 choices.",
+		"category put new":                             `There is no category "new" yet.`,
+		"category put new --title N --below none":      `"none" is no shelf of the top level.`,
+		"tag merge pg pg":                              "An alias is one tag",
 	} {
 		if out, errs, status := souk(t, append(strings.Fields(command), "--data", data)...); status != 1 || !strings.Contains(errs, says) || out != "" {
 			t.Errorf("souk %s: status %d, %s%s\nwant %s", command, status, out, errs, says)

@@ -19,28 +19,29 @@ import (
 
 // commands are souk's commands.
 type commands struct {
-	Serve    serveCmd    `cmd:"" help:"Run the marketplace."`
-	Demo     demoCmd     `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
-	Import   importCmd   `cmd:"" help:"Bring in listings from a file or a folder."`
-	Export   exportCmd   `cmd:"" help:"Write the catalogue into a folder, as JSON Lines and files."`
-	Agent    agentCmd    `cmd:"" help:"See agents, and rename, publish, suspend, pick and yank them, closed or running."`
-	Category categoryCmd `cmd:"" help:"See, make and remove categories, closed or running."`
-	Tag      tagCmd      `cmd:"" help:"Merge tags that mean the same, closed or running."`
-	Page     pageCmd     `cmd:"" help:"See and write the static pages, closed or running."`
-	Restore  restoreCmd  `cmd:"" help:"Make a data directory from a replica."`
-	Standby  standbyCmd  `cmd:"" help:"Follow the replica of another server, and be ready to take over."`
-	Promote  promoteCmd  `cmd:"" help:"Make the primary of a standby, running or stopped."`
-	Replica  replicaCmd  `cmd:"" help:"See, list and verify replicas, and make and check their keys."`
-	Drill    drillCmd    `cmd:"" help:"Rehearse a restore: into a temporary directory, checked and compared, closed or running."`
-	Check    checkCmd    `cmd:"" help:"Verify the whole database, closed or running."`
-	Inspect  inspectCmd  `cmd:"" help:"Print records and the change log as JSON, closed or running."`
-	Compact  compactCmd  `cmd:"" help:"Rewrite the database into its densest form, closed or running."`
-	Reindex  reindexCmd  `cmd:"" help:"Build the search index anew from the records, closed or running."`
-	Ledger   ledgerCmd   `cmd:"" help:"Print the ledger, closed or running."`
-	Jobs     jobsCmd     `cmd:"" help:"See and retry the work that waits, runs or has failed, closed or running."`
-	Account  accountCmd  `cmd:"" help:"Make accounts."`
-	Config   configCmd   `cmd:"" help:"Print the configuration with the origin of each value, secrets masked."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Run the marketplace."`
+	Demo      demoCmd      `cmd:"" help:"Run a marketplace with sample listings and test payments, in a directory of its own."`
+	Import    importCmd    `cmd:"" help:"Bring in listings from a file or a folder."`
+	Export    exportCmd    `cmd:"" help:"Write the catalogue into a folder, as JSON Lines and files."`
+	Agent     agentCmd     `cmd:"" help:"See agents, and rename, publish, suspend, pick and yank them, closed or running."`
+	Category  categoryCmd  `cmd:"" help:"See, make and remove categories, closed or running."`
+	Attribute attributeCmd `cmd:"" help:"Declare attributes that agents have in your marketplace, closed or running."`
+	Tag       tagCmd       `cmd:"" help:"Merge tags that mean the same, closed or running."`
+	Page      pageCmd      `cmd:"" help:"See and write the static pages, closed or running."`
+	Restore   restoreCmd   `cmd:"" help:"Make a data directory from a replica."`
+	Standby   standbyCmd   `cmd:"" help:"Follow the replica of another server, and be ready to take over."`
+	Promote   promoteCmd   `cmd:"" help:"Make the primary of a standby, running or stopped."`
+	Replica   replicaCmd   `cmd:"" help:"See, list and verify replicas, and make and check their keys."`
+	Drill     drillCmd     `cmd:"" help:"Rehearse a restore: into a temporary directory, checked and compared, closed or running."`
+	Check     checkCmd     `cmd:"" help:"Verify the whole database, closed or running."`
+	Inspect   inspectCmd   `cmd:"" help:"Print records and the change log as JSON, closed or running."`
+	Compact   compactCmd   `cmd:"" help:"Rewrite the database into its densest form, closed or running."`
+	Reindex   reindexCmd   `cmd:"" help:"Build the search index anew from the records, closed or running."`
+	Ledger    ledgerCmd    `cmd:"" help:"Print the ledger, closed or running."`
+	Jobs      jobsCmd      `cmd:"" help:"See and retry the work that waits, runs or has failed, closed or running."`
+	Account   accountCmd   `cmd:"" help:"Make accounts."`
+	Config    configCmd    `cmd:"" help:"Print the configuration with the origin of each value, secrets masked."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -87,7 +88,7 @@ func newParser(ctx context.Context) (*kong.Kong, error) {
 		Serve: serveCmd{settingsFlags: all}, Demo: demoCmd{settingsFlags: newSettingsFlags()}, Config: configCmd{settingsFlags: newSettingsFlags()},
 		Import: importCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "currency", "cache-size", "min-free")},
 		Export: exportCmd{settingsFlags: newSettingsFlags("data", "log-level", "log-format", "cache-size", "min-free")},
-		Agent:  newAgentCmd(), Category: newCategoryCmd(), Tag: newTagCmd(), Page: newPageCmd(),
+		Agent:  newAgentCmd(), Category: newCategoryCmd(), Attribute: newAttributeCmd(), Tag: newTagCmd(), Page: newPageCmd(),
 		Restore: restoreCmd{settingsFlags: newSettingsFlags("log-level", "log-format")},
 		Replica: newReplicaCmd(),
 		Standby: standbyCmd{settingsFlags: newSettingsFlags()}, Promote: promoteCmd{settingsFlags: replicaFlags()},

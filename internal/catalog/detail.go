@@ -11,6 +11,7 @@ import (
 type Detail struct {
 	Listing
 	Text     market.AgentText
+	Said     []Said                // to the operator's attributes
 	Terms    market.Terms          // that it is sold under: its own, or the marketplace's
 	Releases []market.AgentRelease // for everybody's eyes, the newest first; up to MaxDetailReleases
 	Reviews  ReviewPage
@@ -33,6 +34,9 @@ func DetailOf(tx store.Reader, slug string, n int) (d Detail, err error) {
 		return d, err
 	}
 	if d.Terms, err = store.TermsOf(tx, &d.Agent, &d.Text); err != nil {
+		return d, err
+	}
+	if d.Said, err = saidBy(tx, &d.Agent); err != nil {
 		return d, err
 	}
 	if d.Releases, err = publicReleases(tx, &d.Agent); err != nil {

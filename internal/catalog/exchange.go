@@ -13,6 +13,7 @@ import (
 //	souk.json         Manifest; written by export, and not needed for an import
 //	categories.jsonl  CategoryLine, in any order
 //	tags.jsonl        TagLine
+//	attributes.jsonl  AttributeLine
 //	sellers.jsonl     SellerLine
 //	agents.jsonl      AgentLine, each with its offers, releases, texts and images; or agents.tsv,
 //	                  agents.csv or agents.json, as Import reads them
@@ -41,6 +42,7 @@ const (
 	ManifestFile   = "souk.json"
 	CategoriesFile = "categories.jsonl"
 	TagsFile       = "tags.jsonl"
+	AttributesFile = "attributes.jsonl"
 	SellersFile    = "sellers.jsonl"
 	AgentsFile     = "agents.jsonl"
 	ReviewsFile    = "reviews.jsonl"
@@ -78,6 +80,15 @@ type TagLine struct {
 	Tag   string `json:"tag"`   // needed
 }
 
+// AttributeLine is an attribute that agents may have (market.Attribute).
+type AttributeLine struct {
+	Attribute string   `json:"attribute"`         // needed; a slug
+	Title     string   `json:"title"`             // needed
+	Kind      string   `json:"kind"`              // needed; text, number, yes-no or choice
+	Choices   []string `json:"choices,omitempty"` // of the kind choice
+	Place     int      `json:"place,omitempty"`
+}
+
 // SellerLine is a seller. An imported one has no account until the operator gives them one.
 type SellerLine struct {
 	ID       market.SellerID `json:"id,omitempty"`
@@ -109,6 +120,7 @@ type AgentLine struct {
 	Picked      Moment              `json:"picked,omitzero"`
 	Offers      []OfferLine         `json:"offers,omitempty"`      // free where there is none
 	Facts       *FactsLine          `json:"facts,omitempty"`       // not declared where it is missing
+	Attributes  map[string]string   `json:"attributes,omitempty"`  // values, as text, by the attributes' names
 	Images      []ImageLine         `json:"images,omitempty"`      // the first is its cover
 	Description string              `json:"description,omitempty"` // Markdown
 	Demo        []TurnLine          `json:"demo,omitempty"`

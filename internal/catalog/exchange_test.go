@@ -29,10 +29,14 @@ func sample() fstest.MapFS {
 			`{"category":"build","title":"Build","place":1}`,
 			`{"category":"sdk","title":"SDKs","line":"To build on","parent":"build","place":2}`),
 		"tags.jsonl": text(`{"alias":"pg","tag":"postgres"}`),
+		"attributes.jsonl": text(
+			`{"attribute":"certified","title":"Certified","kind":"yes-no","place":2}`,
+			`{"attribute":"region","title":"Data stays in","kind":"choice","choices":["EU","US"],"place":1}`,
+			`{"attribute":"seats","title":"Seats","kind":"number"}`),
 		"sellers.jsonl": text(
 			`{"slug":"atlas","name":"Atlas Workshop","about":"We *build*.","site":"https://atlas.example/","country":"MA","verified":"2026-01-02","created":"2025-12-01"}`),
 		"agents.jsonl": text(
-			`{"slug":"csv-desk","seller":"atlas","name":"CSV Desk","summary":"Reads CSV files & <more>.","category":"sdk","tags":["pg","CSV"],"created":"2026-02-01","updated":"2026-03-01T10:00:00.5Z","picked":"2026-03-02",`+
+			`{"slug":"csv-desk","seller":"atlas","name":"CSV Desk","summary":"Reads CSV files & <more>.","category":"sdk","tags":["pg","CSV"],"attributes":{"region":"EU","certified":"yes"},"created":"2026-02-01","updated":"2026-03-01T10:00:00.5Z","picked":"2026-03-02",`+
 				`"offers":[{"name":"Alone","price":"12.00 USD","license":true,"includes":["Updates for a year"]},{"name":"Team","price":"49 USD","license":true}],`+
 				`"facts":{"models":["claude-sonnet-4"],"runtimes":["Python"],"inputs":["csv"],"outputs":["text"],"keys":["OPENAI_API_KEY"],"permissions":[{"permission":"files","detail":"one folder"}],"retention":"Nothing is kept."},`+
 				`"images":[{"path":"media/cover.png","alt":"A table"}],"description":"# What\n\nIt *reads*.","demo":[{"who":"You","text":"Sum it."},{"who":"Agent","text":"42"}],"terms":"On your machines.","refunds":"Within 60 days.",`+
@@ -128,7 +132,7 @@ func (s *stand) export(t *testing.T) (dir string, files map[string]string) {
 
 func TestImportOfAnExportIsTheSame(t *testing.T) {
 	s := newStand(t)
-	if rep := s.mustLoad(t, sample()); rep.Added != 12 {
+	if rep := s.mustLoad(t, sample()); rep.Added != 15 {
 		t.Errorf("%+v", rep)
 	}
 	imported(t, s.Catalog, lines(300))
@@ -139,7 +143,7 @@ func TestImportOfAnExportIsTheSame(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the export of the import differs: %s", diff)
 	}
-	if n := len(want); n != 7+2+1 { // manifest and six files of lines, two different release files, a picture
+	if n := len(want); n != 8+2+1 { // manifest and seven files of lines, two different release files, a picture
 		t.Errorf("%d files: %q", n, slices.Sorted(maps.Keys(want)))
 	}
 }
@@ -166,6 +170,9 @@ func TestImportOfAFolderTakesEverything(t *testing.T) {
 	}
 	if want := "2.0.0-rc.1 live;1.2.0 live;1.1.0 yanked;1.0.0 superseded;"; versions != want {
 		t.Errorf("releases %s want %s", versions, want)
+	}
+	if len(d.Said) != 2 || d.Said[0].Title != "Data stays in" || d.Said[0].Value != "EU" || d.Said[1].Value != "yes" {
+		t.Errorf("its attributes are %+v", d.Said)
 	}
 	if want := (market.Terms{Refunds: "Within 60 days.", License: "On your machines."}); d.Terms != want {
 		t.Errorf("its terms are %+v, want %+v", d.Terms, want)
@@ -201,7 +208,7 @@ func TestImportOfAFolderTakesEverything(t *testing.T) {
 func TestDryRunSaysTheSameAndWritesNothing(t *testing.T) {
 	s := newStand(t)
 	rep, bad, err := s.load(sample(), true)
-	if err != nil || len(bad) > 0 || rep.Added != 12 || s.Store.LastLSN() != 0 {
+	if err != nil || len(bad) > 0 || rep.Added != 15 || s.Store.LastLSN() != 0 {
 		t.Errorf("%+v, %q, %v, %d commits", rep, bad, err, s.Store.LastLSN())
 	}
 	for range s.blobs.All() {
@@ -211,40 +218,43 @@ func TestDryRunSaysTheSameAndWritesNothing(t *testing.T) {
 	lsn := s.Store.LastLSN()
 	changed := sample()
 	changed["agents.jsonl"].Data = bytes.Replace(changed["agents.jsonl"].Data, []byte("Reads CSV"), []byte("Sums CSV"), 1)
-	if rep, bad, err := s.load(changed, true); err != nil || len(bad) > 0 || rep.Updated != 1 || rep.Unchanged != 11 || s.Store.LastLSN() != lsn {
+	if rep, bad, err := s.load(changed, true); err != nil || len(bad) > 0 || rep.Updated != 1 || rep.Unchanged != 14 || s.Store.LastLSN() != lsn {
 		t.Errorf("%+v, %q, %v", rep, bad, err)
 	}
 }
 
 func TestBadLinesOfAFolderAreNamed(t *testing.T) {
 	for name, c := range map[string]struct{ file, line, want string }{
-		"an unknown field":       {"agents.jsonl", `{"name":"A","category":"sdk","colour":"red"}`, `agents.jsonl line 4: The object can't be read: unknown field "colour".`},
-		"half an object":         {"agents.jsonl", `{"name":"A","category":`, "agents.jsonl line 4: The line ends in the middle of a JSON object."},
-		"two objects":            {"pages.jsonl", `{"slug":"a","title":"A"} {}`, "pages.jsonl line 3: There is more on the line than one JSON object."},
-		"a number for a text":    {"agents.jsonl", `{"name":7,"category":"sdk"}`, "agents.jsonl line 4, name: The field name can't be a number."},
-		"no such seller":         {"agents.jsonl", `{"name":"A","category":"sdk","seller":"nobody"}`, "agents.jsonl line 4, seller: There is no seller \"nobody\"."},
-		"a slug of another":      {"agents.jsonl", `{"name":"A","category":"sdk","external_id":"npm:a","slug":"csv-table"}`, "agents.jsonl line 4, slug: The slug \"csv-table\" is another agent's."},
-		"a file that isn't":      {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"file":{"path":"files/none"}}]}`, "agents.jsonl line 4: The file files/none can't be opened."},
-		"a file elsewhere":       {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"file":{"path":"../x"}}]}`, `agents.jsonl line 4: "../x" is no path of a file in the folder.`},
-		"a folder for a file":    {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"file":{"path":"files"}}]}`, "agents.jsonl line 4: files is no file."},
-		"a negative price":       {"agents.jsonl", `{"name":"A","category":"sdk","offers":[{"price":"-1 USD"}]}`, "agents.jsonl line 4, price: -1.00 USD is no price."},
-		"two offers of no name":  {"agents.jsonl", `{"name":"A","category":"sdk","offers":[{"price":"1 USD"},{"price":"2 USD"}]}`, "agents.jsonl line 4, offers: Several offers"},
-		"a permission unknown":   {"agents.jsonl", `{"name":"A","category":"sdk","facts":{"permissions":[{"permission":"root"}]}}`, `agents.jsonl line 4, permissions: "root" is no permission.`},
-		"a version twice":        {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"version":"1"},{"version":"1"}]}`, "agents.jsonl line 4, releases: The version \"1\" is there twice."},
-		"a date that isn't":      {"agents.jsonl", `{"name":"A","category":"sdk","created":"soon"}`, `agents.jsonl line 4: The date "soon" is not of the form`},
-		"an id of something":     {"agents.jsonl", `{"id":"sel_1","name":"A","category":"sdk"}`, "agents.jsonl line 4, id: "},
-		"too many stars":         {"reviews.jsonl", `{"agent":"csv-desk","name":"A","stars":6}`, "reviews.jsonl line 4, stars: A review gives 1 to 5 stars."},
-		"a review of nothing":    {"reviews.jsonl", `{"agent":"gone","name":"A","stars":1}`, "reviews.jsonl line 4, agent: There is no agent \"gone\"."},
-		"the same seller":        {"sellers.jsonl", `{"slug":"atlas","name":"Another"}`, "sellers.jsonl line 2, seller: The seller \"atlas\" is on line 1 already."},
-		"a site that isn't safe": {"sellers.jsonl", `{"slug":"b","name":"B","site":"javascript:alert(1)"}`, "sellers.jsonl line 2, site: The site must be an https address"},
-		"a shelf below itself":   {"categories.jsonl", `{"category":"a","title":"A","parent":"a"}`, "categories.jsonl line 3, parent: "},
+		"an unknown field":             {"agents.jsonl", `{"name":"A","category":"sdk","colour":"red"}`, `agents.jsonl line 4: The object can't be read: unknown field "colour".`},
+		"half an object":               {"agents.jsonl", `{"name":"A","category":`, "agents.jsonl line 4: The line ends in the middle of a JSON object."},
+		"two objects":                  {"pages.jsonl", `{"slug":"a","title":"A"} {}`, "pages.jsonl line 3: There is more on the line than one JSON object."},
+		"a number for a text":          {"agents.jsonl", `{"name":7,"category":"sdk"}`, "agents.jsonl line 4, name: The field name can't be a number."},
+		"no such seller":               {"agents.jsonl", `{"name":"A","category":"sdk","seller":"nobody"}`, "agents.jsonl line 4, seller: There is no seller \"nobody\"."},
+		"a slug of another":            {"agents.jsonl", `{"name":"A","category":"sdk","external_id":"npm:a","slug":"csv-table"}`, "agents.jsonl line 4, slug: The slug \"csv-table\" is another agent's."},
+		"a file that isn't":            {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"file":{"path":"files/none"}}]}`, "agents.jsonl line 4: The file files/none can't be opened."},
+		"a file elsewhere":             {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"file":{"path":"../x"}}]}`, `agents.jsonl line 4: "../x" is no path of a file in the folder.`},
+		"a folder for a file":          {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"file":{"path":"files"}}]}`, "agents.jsonl line 4: files is no file."},
+		"a negative price":             {"agents.jsonl", `{"name":"A","category":"sdk","offers":[{"price":"-1 USD"}]}`, "agents.jsonl line 4, price: -1.00 USD is no price."},
+		"two offers of no name":        {"agents.jsonl", `{"name":"A","category":"sdk","offers":[{"price":"1 USD"},{"price":"2 USD"}]}`, "agents.jsonl line 4, offers: Several offers"},
+		"an attribute unknown":         {"agents.jsonl", `{"name":"A","category":"sdk","attributes":{"colour":"red"}}`, `agents.jsonl line 4, attributes: There is no attribute "colour".`},
+		"an attribute of another kind": {"agents.jsonl", `{"name":"A","category":"sdk","attributes":{"region":"Mars"}}`, `agents.jsonl line 4, attributes: region is one of "EU", "US", and not "Mars".`},
+		"a kind unknown":               {"attributes.jsonl", `{"attribute":"a","title":"A","kind":"colour"}`, `attributes.jsonl line 4, kind: "colour" is no kind of an attribute.`},
+		"a permission unknown":         {"agents.jsonl", `{"name":"A","category":"sdk","facts":{"permissions":[{"permission":"root"}]}}`, `agents.jsonl line 4, permissions: "root" is no permission.`},
+		"a version twice":              {"agents.jsonl", `{"name":"A","category":"sdk","releases":[{"version":"1"},{"version":"1"}]}`, "agents.jsonl line 4, releases: The version \"1\" is there twice."},
+		"a date that isn't":            {"agents.jsonl", `{"name":"A","category":"sdk","created":"soon"}`, `agents.jsonl line 4: The date "soon" is not of the form`},
+		"an id of something":           {"agents.jsonl", `{"id":"sel_1","name":"A","category":"sdk"}`, "agents.jsonl line 4, id: "},
+		"too many stars":               {"reviews.jsonl", `{"agent":"csv-desk","name":"A","stars":6}`, "reviews.jsonl line 4, stars: A review gives 1 to 5 stars."},
+		"a review of nothing":          {"reviews.jsonl", `{"agent":"gone","name":"A","stars":1}`, "reviews.jsonl line 4, agent: There is no agent \"gone\"."},
+		"the same seller":              {"sellers.jsonl", `{"slug":"atlas","name":"Another"}`, "sellers.jsonl line 2, seller: The seller \"atlas\" is on line 1 already."},
+		"a site that isn't safe":       {"sellers.jsonl", `{"slug":"b","name":"B","site":"javascript:alert(1)"}`, "sellers.jsonl line 2, site: The site must be an https address"},
+		"a shelf below itself":         {"categories.jsonl", `{"category":"a","title":"A","parent":"a"}`, "categories.jsonl line 3, parent: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStand(t)
 			folder := sample()
 			folder[c.file].Data = append(folder[c.file].Data, c.line...)
 			rep, bad, err := s.load(folder, false)
-			if err != nil || rep.Added != 12 || rep.Refused != 1 || len(bad) != 1 || !strings.HasPrefix(bad[0], c.want) {
+			if err != nil || rep.Added != 15 || rep.Refused != 1 || len(bad) != 1 || !strings.HasPrefix(bad[0], c.want) {
 				t.Errorf("%+v, %q, %v\nwant %s", rep, bad, err, c.want)
 			}
 		})

@@ -66,9 +66,10 @@ func emptyFolder(dir string) error {
 // exporter is one export under way.
 type exporter struct {
 	ExportOptions
-	ctx  context.Context
-	root *os.Root
-	rep  ExportReport
+	ctx        context.Context
+	root       *os.Root
+	attributes attributes
+	rep        ExportReport
 }
 
 // manifest writes the manifest, whole.
@@ -112,6 +113,9 @@ func (ex *exporter) all(tx store.Reader) error {
 	if err != nil {
 		return err
 	}
+	if ex.attributes, err = readAttributes(tx); err != nil {
+		return err
+	}
 	old, err := oldSlugs(tx)
 	if err != nil {
 		return err
@@ -120,6 +124,9 @@ func (ex *exporter) all(tx store.Reader) error {
 		exportLines(ex, tx, CategoriesFile, store.Shelves, categoryLine),
 		exportLines(ex, tx, TagsFile, store.TagAliases, func(a *market.TagAlias) (TagLine, error) {
 			return TagLine{string(a.Alias), string(a.Tag)}, nil
+		}),
+		exportLines(ex, tx, AttributesFile, store.Attributes, func(a *market.Attribute) (AttributeLine, error) {
+			return AttributeLine{string(a.Name), a.Title, string(a.Kind), a.Choices, a.Place}, nil
 		}),
 		exportLines(ex, tx, SellersFile, store.Sellers, sellerLine),
 		exportLines(ex, tx, AgentsFile, store.Agents, func(a *market.Agent) (AgentLine, error) {
@@ -233,6 +240,12 @@ func (ex *exporter) agentLine(tx store.Reader, a *market.Agent, seller string, o
 	}
 	for _, o := range a.Offers() {
 		l.Offers = append(l.Offers, offerLine(o))
+	}
+	for _, s := range ex.attributes.said(a.Attributes) {
+		if l.Attributes == nil {
+			l.Attributes = map[string]string{}
+		}
+		l.Attributes[string(s.Name)] = s.Value
 	}
 	for _, img := range a.Images {
 		name := MediaFolder + "/" + img.SHA256

@@ -102,7 +102,10 @@ func (c *Catalog) newImporter(ctx context.Context, o ImportOptions) (*importer, 
 		sellers: map[string]market.SellerID{}, aliases: aliases{},
 	}
 	err := c.Store.View(ctx, c.Tenant, func(tx *store.ReadTx) (err error) {
-		im.aliases, err = readAliases(tx)
+		if im.aliases, err = readAliases(tx); err != nil {
+			return err
+		}
+		im.attributes, err = readAttributes(tx)
 		return err
 	})
 	return im, err
@@ -154,11 +157,12 @@ func (c *Catalog) importedSeller(ctx context.Context) (s market.Seller, err erro
 type importer struct {
 	*Catalog
 	ImportOptions
-	folder  *folder // nil for an import of one file
-	aliases aliases
-	hash    maphash.Seed
-	places  chan struct{} // has an element for each transaction under way
-	storing sync.WaitGroup
+	folder     *folder // nil for an import of one file
+	aliases    aliases
+	attributes attributes
+	hash       maphash.Seed
+	places     chan struct{} // has an element for each transaction under way
+	storing    sync.WaitGroup
 
 	hasSeller bool // needImported has been called
 

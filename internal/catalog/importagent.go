@@ -19,14 +19,15 @@ import (
 // entry is a row that is checked by itself.
 type entry struct {
 	*row
-	offers   []market.Offer // without IDs
-	tags     []market.Tag
-	facts    *market.Facts
-	text     market.AgentText
-	images   []market.Image
-	releases []market.AgentRelease // without IDs, the newest first
-	old      []market.Redirect
-	blobs    []market.Blob
+	offers     []market.Offer // without IDs
+	tags       []market.Tag
+	facts      *market.Facts
+	text       market.AgentText
+	attributes []market.AttributeValue
+	images     []market.Image
+	releases   []market.AgentRelease // without IDs, the newest first
+	old        []market.Redirect
+	blobs      []market.Blob
 }
 
 // agentWork returns the rows of a file of agents as work.
@@ -78,6 +79,7 @@ func (im *importer) entry(ctx context.Context, r *row) (*entry, error) {
 	for _, step := range []func() error{
 		func() error { return e.readOffers(im.Currency) },
 		func() (err error) { e.tags, err = im.aliases.cleanTags(tagsOf(r.Tags)); return err },
+		func() (err error) { e.attributes, err = im.attributes.values(e.Attributes); return err },
 		e.readFacts, e.readText, e.readOldSlugs,
 		func() error { return e.readReleases(ctx, im) },
 		func() error { return e.readImages(ctx, im) },
@@ -393,6 +395,9 @@ func (e *entry) describe(a *market.Agent) {
 	}
 	if e.facts != nil {
 		a.Facts = *e.facts
+	}
+	if e.attributes != nil {
+		a.Attributes = e.attributes
 	}
 	if e.images != nil {
 		a.Images = e.images

@@ -32,7 +32,7 @@ type folder struct {
 
 // folderFiles are the files of the format, in the order in which they are read: what a line
 // names comes before it.
-var folderFiles = []string{CategoriesFile, TagsFile, SellersFile, AgentsFile, ReviewsFile, PagesFile}
+var folderFiles = []string{CategoriesFile, TagsFile, AttributesFile, SellersFile, AgentsFile, ReviewsFile, PagesFile}
 
 // tableFiles are what may stand in the place of AgentsFile.
 var tableFiles = []string{"agents.tsv", "agents.csv", "agents.json"}
@@ -111,8 +111,8 @@ func checkFolder(fsys fs.FS) error {
 			return nil
 		}
 	}
-	return market.Errorf(market.Invalid, "The folder has none of the files %s, %s, %s, %s (or agents.tsv, agents.csv, agents.json), %s and %s.",
-		CategoriesFile, TagsFile, SellersFile, AgentsFile, ReviewsFile, PagesFile)
+	return market.Errorf(market.Invalid, "The folder has none of the files %s, %s, %s, %s, %s (or agents.tsv, agents.csv, agents.json), %s and %s.",
+		CategoriesFile, TagsFile, AttributesFile, SellersFile, AgentsFile, ReviewsFile, PagesFile)
 }
 
 // storeFile imports one file of the folder.
@@ -127,6 +127,8 @@ func (im *importer) storeFile(ctx context.Context, name string, f io.Reader) err
 		next = linesOf(name, in, im.category)
 	case TagsFile:
 		next = linesOf(name, in, im.tag)
+	case AttributesFile:
+		next = linesOf(name, in, im.attribute)
 	case SellersFile:
 		next = linesOf(name, in, im.sellerLine)
 	case AgentsFile:
@@ -200,6 +202,15 @@ func (im *importer) tag(line int, l *TagLine) (func(tx *store.Tx) (outcome, erro
 	}
 	im.aliases[a.Alias] = a.Tag
 	return func(tx *store.Tx) (outcome, error) { return put(tx, store.TagAliases, a.Alias, &a) }, im.repeated("alias", l.Alias, line)
+}
+
+func (im *importer) attribute(line int, l *AttributeLine) (func(tx *store.Tx) (outcome, error), error) {
+	a := market.Attribute{Name: market.AttributeName(l.Attribute), Title: l.Title, Kind: market.AttributeKind(l.Kind), Choices: l.Choices, Place: l.Place}
+	if err := a.Clean(); err != nil {
+		return nil, err
+	}
+	im.attributes[a.Name] = a
+	return func(tx *store.Tx) (outcome, error) { return put(tx, store.Attributes, a.Name, &a) }, im.repeated("attribute", l.Attribute, line)
 }
 
 func (im *importer) page(line int, l *PageLine) (func(tx *store.Tx) (outcome, error), error) {

@@ -45,12 +45,13 @@ type Agent struct {
 	Created    time.Time    `cbor:"created"`
 	Updated    time.Time    `cbor:"updated"` // of the listing itself, as its source tells it
 
-	Also   []Offer   `cbor:"also,omitempty"` // further ways to buy it, up to MaxOffers in all
-	Tags   []Tag     `cbor:"tags,omitempty"` // sorted
-	Facts  Facts     `cbor:"facts,omitzero"`
-	Images []Image   `cbor:"images,omitempty"` // the first is its cover
-	Rating Rating    `cbor:"rating,omitzero"`
-	Picked time.Time `cbor:"picked,omitzero"` // when the operator picked it for the home page
+	Also       []Offer          `cbor:"also,omitempty"` // further ways to buy it, up to MaxOffers in all
+	Tags       []Tag            `cbor:"tags,omitempty"` // sorted
+	Facts      Facts            `cbor:"facts,omitzero"`
+	Images     []Image          `cbor:"images,omitempty"` // the first is its cover
+	Rating     Rating           `cbor:"rating,omitzero"`
+	Attributes []AttributeValue `cbor:"attrs,omitempty"` // sorted by name, up to MaxAttributes
+	Picked     time.Time        `cbor:"picked,omitzero"` // when the operator picked it for the home page
 }
 
 // Visible reports whether the public may see and buy the agent.

@@ -19,7 +19,7 @@ func (s *Server) agentPage(d *catalog.Detail) views.Agent {
 		Source: source(&d.Agent), Tags: tagLinks(d.Tags), Offers: offersOf(&d.Agent), Currency: string(s.Shop.Currency),
 		Unlisted: !d.Visible(), Updated: views.When{Time: d.Updated},
 		Rating: d.Rating, Downloads: d.Popularity, Pictures: d.Images,
-		Label: labelOf(&d.Agent), About: s.written(d.Text.Description, 3), Demo: turns(d.Text.Demo),
+		Label: labelOf(d), About: s.written(d.Text.Description, 3), Demo: turns(d.Text.Demo),
 		Setup:    setup(d.ExternalID, d.Release.Version),
 		Releases: s.releasesOf(d), Reviews: reviewsOf(d.Reviews.Reviews),
 		Refunds: d.Terms.Refunds, License: d.Terms.License,
@@ -88,11 +88,15 @@ func includes(a *market.Agent, o market.Offer) []string {
 	return append(list, o.Includes...)
 }
 
-func labelOf(a *market.Agent) views.Label {
+func labelOf(d *catalog.Detail) views.Label {
+	a := &d.Agent
 	l := views.Label{
 		Declared: a.Facts.Declared, Models: a.Facts.Models, Retention: a.Facts.Retention, Runtimes: a.Facts.Runtimes,
 		Keys: a.Facts.Keys, Inputs: a.Facts.Inputs, Outputs: a.Facts.Outputs,
 		Version: a.Release.Version, LastRelease: released(a, a.Release), Size: a.Release.File.Size,
+	}
+	for _, s := range d.Said {
+		l.More = append(l.More, views.Row{Term: s.Title, Value: s.Value})
 	}
 	for _, p := range a.Facts.Permissions {
 		l.Permissions = append(l.Permissions, views.Permission{Name: string(p.Permission), Detail: p.Detail})

@@ -91,6 +91,9 @@ func twinLabel(b *strings.Builder, l views.Label) {
 			fmt.Fprintf(b, "- %s: none\n", f.term)
 		}
 	}
+	for _, r := range l.More {
+		fmt.Fprintf(b, "- %s: %s\n", r.Term, r.Value)
+	}
 	if l.Retention != "" {
 		fmt.Fprintf(b, "- Your data: %s\n", l.Retention)
 	}
