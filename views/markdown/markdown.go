@@ -50,8 +50,8 @@ func newParser(extensions ...goldmark.Extender) goldmark.Markdown {
 	)
 }
 
-// HTML returns a text as HTML, its headings from h{level} on: 3 where the text stands under
-// an h2.
+// HTML returns a text as HTML, its headings from h{level} on without a gap: 3 where the text
+// stands under an h2.
 func HTML(source string, level int) string {
 	src := []byte(cut(source))
 	md := parserFor(src)

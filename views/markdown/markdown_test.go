@@ -16,7 +16,8 @@ import (
 func TestHTML(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"paragraphs", "One *two*\nthree\n\nFour", "<p>One <em>two</em>\nthree</p>\n<p>Four</p>\n"},
-		{"headings below the page's", "# A\n\n#### B", "<h3>A</h3>\n<h6>B</h6>\n"},
+		{"headings below the page's", "# A\n\n#### B", "<h3>A</h3>\n<h4>B</h4>\n"},
+		{"headings that begin below", "## A\n\n### B\n\n## C", "<h3>A</h3>\n<h4>B</h4>\n<h3>C</h3>\n"},
 		{"a link away", "[x](https://a.example/?a=1&b=2)", `<p><a href="https://a.example/?a=1&amp;b=2" rel="nofollow ugc noopener">x</a></p>` + "\n"},
 		{"a link here", "[x](/pages/refunds#x)", `<p><a href="/pages/refunds#x">x</a></p>` + "\n"},
 		{"an address", "See https://a.example.", `<p>See <a href="https://a.example" rel="nofollow ugc noopener">https://a.example</a>.</p>` + "\n"},

@@ -64,13 +64,14 @@ type house struct{}
 func (house) Transform(doc *ast.Document, reader text.Reader, pc parser.Context) {
 	level, _ := pc.Get(levelKey).(int)
 	var dead []ast.Node
+	var headings []*ast.Heading
 	_ = ast.Walk(doc, func(node ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
 		switch n := node.(type) {
 		case *ast.Heading:
-			n.Level = min(max(n.Level-1+level, 1), 6)
+			headings = append(headings, n)
 		case *ast.Link:
 			if !mark(n, string(n.Destination)) {
 				dead = append(dead, n)
@@ -88,6 +89,23 @@ func (house) Transform(doc *ast.Document, reader text.Reader, pc parser.Context)
 	})
 	for _, n := range dead {
 		bury(n, reader.Source())
+	}
+	lower(headings, level)
+}
+
+// lower makes the levels that a text's headings have follow one another from level on, so
+// that no page skips one, whichever its writer began with.
+func lower(headings []*ast.Heading, level int) {
+	var used [7]int // CommonMark has levels 1 to 6
+	for _, h := range headings {
+		used[h.Level] = 1
+	}
+	below := max(level, 1)
+	for l, is := range used {
+		used[l], below = min(below, 6), below+is
+	}
+	for _, h := range headings {
+		h.Level = used[h.Level]
 	}
 }
 
