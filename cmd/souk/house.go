@@ -49,41 +49,45 @@ type house struct {
 func openHouse(cfg Config) (*house, error) { return openHouseAs(cfg, false) }
 
 // openHouseAs is openHouse, or opens the directory of a standby.
-func openHouseAs(cfg Config, standby bool) (h *house, err error) {
-	h = &house{cfg: cfg, log: cfg.logger()}
+func openHouseAs(cfg Config, standby bool) (*house, error) {
+	h := &house{cfg: cfg, log: cfg.logger()}
 	o := h.storeOptions(standby)
-	if err := h.attach(&o); err != nil {
+	err := h.attach(&o)
+	if err != nil {
 		return nil, err
 	}
 	if h.db, err = store.Open(o); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.close())
-		}
-	}()
-	if h.blobs, err = blob.Open(filepath.Join(cfg.Data, "blobs")); err != nil {
-		return nil, err
+	if err := h.furnish(); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+// furnish opens what stands beside the database.
+func (h *house) furnish() (err error) {
+	if h.blobs, err = blob.Open(filepath.Join(h.cfg.Data, "blobs")); err != nil {
+		return err
 	}
 	if h.attached != nil {
 		h.blobs.SetFetch(h.attached.FetchBlob)
 	}
 	if err = h.openMedia(); err != nil {
-		return nil, err
+		return err
 	}
-	synonyms, err := synonymsIn(cfg.Data)
+	synonyms, err := synonymsIn(h.cfg.Data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	h.index, err = search.Open(search.Options{Dir: filepath.Join(cfg.Data, "search"), DB: h.db, Logger: h.log, Synonyms: synonyms})
+	h.index, err = search.Open(search.Options{Dir: filepath.Join(h.cfg.Data, "search"), DB: h.db, Logger: h.log, Synonyms: synonyms})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h.catalog = &catalog.Catalog{Store: h.db, Tenant: market.MainTenant, Index: h.index, Logger: h.log}
 	h.pages = pagecache.New(h.db, pagecache.Options{})
 	h.people = account.New(account.Config{Store: h.db, Tenant: market.MainTenant, Logger: h.log})
-	return h, nil
+	return nil
 }
 
 func (h *house) storeOptions(standby bool) store.Options {
