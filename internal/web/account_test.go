@@ -43,6 +43,7 @@ type bazaar struct {
 	shop   *order.Shop
 	index  *search.Index
 	halt   func() // ends that the index follows the store
+	blobs  *blob.Store
 	free   market.Agent
 	paid   market.Agent
 }
@@ -75,7 +76,7 @@ func open(t *testing.T, secure bool) *bazaar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.index = index
+	b.index, b.blobs = index, blobs
 	shelf := &catalog.Catalog{Store: b.db, Tenant: market.MainTenant, Index: index, Logger: log}
 	b.people = account.New(account.Config{Store: b.db, Tenant: market.MainTenant, Logger: log})
 	b.shop = order.New(order.Config{
@@ -85,6 +86,7 @@ func open(t *testing.T, secure bool) *bazaar {
 	b.follow(index)
 	pages = edge.Protect(web.New(web.Config{
 		Name: "Bazaar", BaseURL: b.URL, Catalog: shelf, Shop: b.shop, Accounts: b.people, Blobs: blobs, Provider: bank, Logger: log,
+		Media: b.media(log),
 	}), edge.Options{})
 	return b
 }
