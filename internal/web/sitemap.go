@@ -4,22 +4,24 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
+	"github.com/souk-market/souk/internal/pagecache"
 	"github.com/souk-market/souk/store"
 	"github.com/souk-market/souk/views"
 )
 
-// sitemapAgents is how many agents a sitemap has. An address with its date takes up to 250
-// bytes, so a sitemap of agents has 2.5 MB at most: sitemaps.org allows 50,000 and 50 MB, and
-// the page cache keeps what has up to 4 MB. The first sitemap has what else there is, up to
+// mapAgents is how many agents a sitemap is made of, of which it has those that are on the
+// shelf. An address with its date takes up to 250 bytes, so a sitemap of agents has 0.5 MB at
+// most: sitemaps.org allows 50,000 and 50 MB. The first sitemap has what else there is, up to
 // maxSitemapSellers sellers.
 const (
-	sitemapAgents     = 10_000
+	mapAgents         = 2_000
 	maxSitemapSellers = 40_000
 )
 
@@ -58,33 +60,68 @@ func xmlDocument(v any) (content, error) {
 	return document(xmlType, b.Bytes())
 }
 
-// sitemapIndex names the sitemaps, each with the latest date in it. Agents stand in the
-// order of their IDs, so a new one is added to the last.
+// mapRange is the agents of a sitemap: mapAgents of them in the order of their IDs, or fewer
+// at the end. So a new agent is in the last.
+type mapRange struct {
+	after, last market.AgentID // it begins after one, and ends with the other
+	on          int            // agents on the shelf
+	latest      time.Time      // of their dates
+	whole       bool           // another one may follow
+}
+
+// mapRanges yields the ranges from the first on. Each is a part of its own, so a commit
+// costs the index a reading of the range that it changes.
+func (s *Server) mapRanges(tx store.Reader) iter.Seq2[mapRange, error] {
+	return func(yield func(mapRange, error) bool) {
+		for next := (mapRange{whole: true}); next.whole; {
+			var err error
+			next, err = pagecache.Part(s.Pages, tx, s.partKey("map range", string(next.last)), func(tx store.Reader) (mapRange, int, error) {
+				m, err := mapRangeAfter(tx, next.last)
+				return m, mapRangeSize, err
+			})
+			if !yield(next, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// mapRangeSize is what a mapRange takes in memory, in bytes.
+const mapRangeSize = 128
+
+func mapRangeAfter(tx store.Reader, after market.AgentID) (mapRange, error) {
+	m, n := mapRange{after: after, last: after}, 0
+	for a, err := range store.Agents.All(tx, after) {
+		if err != nil {
+			return m, err
+		}
+		m.last = a.ID
+		if a.Visible() {
+			m.on++
+			if a.Updated.After(m.latest) {
+				m.latest = a.Updated
+			}
+		}
+		if n++; n == mapAgents {
+			m.whole = true
+			break
+		}
+	}
+	return m, nil
+}
+
+// sitemapIndex names the sitemaps, each with the latest date in it.
 func (s *Server) sitemapIndex(tx store.Reader, _ address) (content, error) {
 	index := placeIndex{Places: []mapEntry{s.mapped("/sitemaps/1.xml", time.Time{})}}
-	n, latest := 0, time.Time{}
-	flush := func() {
-		if n > 0 {
-			index.Places = append(index.Places, s.mapped(fmt.Sprintf("/sitemaps/%d.xml", len(index.Places)+1), latest))
-		}
-		n, latest = 0, time.Time{}
-	}
-	for a, err := range store.Agents.All(tx, "") {
+	n := 1
+	for m, err := range s.mapRanges(tx) {
 		if err != nil {
 			return content{}, err
 		}
-		if !a.Visible() {
-			continue
-		}
-		n++
-		if a.Updated.After(latest) {
-			latest = a.Updated
-		}
-		if n == sitemapAgents {
-			flush()
+		if n++; m.on > 0 {
+			index.Places = append(index.Places, s.mapped(fmt.Sprintf("/sitemaps/%d.xml", n), m.latest))
 		}
 	}
-	flush()
 	return xmlDocument(index)
 }
 
@@ -93,30 +130,40 @@ func (s *Server) sitemap(tx store.Reader, at address) (content, error) {
 	name, isXML := strings.CutSuffix(at.Path("file"), ".xml")
 	n, err := strconv.Atoi(name)
 	if !isXML || err != nil || n < 1 || strconv.Itoa(n) != name {
-		return content{}, market.Errorf(market.NotFound, "There is no such sitemap.")
+		return content{}, noSitemap()
 	}
 	if n == 1 {
 		return s.shopMap(tx)
 	}
-	var set placeSet
-	skip := (n - 2) * sitemapAgents
-	for a, err := range store.Agents.All(tx, "") {
+	for m, err := range s.mapRanges(tx) {
 		if err != nil {
 			return content{}, err
 		}
-		if !a.Visible() {
-			continue
-		}
-		if skip > 0 {
-			skip--
-			continue
-		}
-		if set.Places = append(set.Places, s.mapped(views.AgentPath(a.Slug), a.Updated)); len(set.Places) == sitemapAgents {
-			break
+		if n--; n == 1 {
+			return s.agentMap(tx, m)
 		}
 	}
-	if len(set.Places) == 0 {
-		return content{}, market.Errorf(market.NotFound, "There is no such sitemap.")
+	return content{}, noSitemap()
+}
+
+func noSitemap() error { return market.Errorf(market.NotFound, "There is no such sitemap.") }
+
+// agentMap is the sitemap of a range.
+func (s *Server) agentMap(tx store.Reader, m mapRange) (content, error) {
+	if m.on == 0 {
+		return content{}, noSitemap()
+	}
+	set := placeSet{Places: make([]mapEntry, 0, m.on)}
+	for a, err := range store.Agents.All(tx, m.after) {
+		if err != nil {
+			return content{}, err
+		}
+		if a.Visible() {
+			set.Places = append(set.Places, s.mapped(views.AgentPath(a.Slug), a.Updated))
+		}
+		if a.ID == m.last {
+			break
+		}
 	}
 	return xmlDocument(set)
 }
