@@ -21,7 +21,11 @@ func fieldsOf(tenant market.TenantID) fieldNames {
 const factField = "fact"
 
 // words are what an agent is found by: the terms of each field.
-type words struct{ name, text, stem, body, pair, fact wordSet }
+type words struct {
+	name, text, stem, body, pair, fact wordSet
+
+	nameWords int // parts of the name
+}
 
 // wordSet has the terms of a field, each once.
 type wordSet struct {
@@ -82,6 +86,7 @@ func (s *termSet) add(term string) bool {
 type analyst struct {
 	batch *[6]batchField     // nil outside of batches
 	stems map[stemmed]string // of words met before
+	chunker
 }
 
 // batchField is what the documents of a batch have in a field.
@@ -142,15 +147,17 @@ func (an *analyst) wordsOf(l *listing) *words {
 			set.seen, set.freqs = &an.batch[i].seen, an.batch[i].take()
 		}
 	}
-	w.addName(a.Name)
-	an.addText(w, a.Name, english)
-	an.addText(w, a.Summary, languageOf(a.Summary))
-	an.addText(w, a.Source, english)
+	chunks := an.split(a.Name)
+	w.addName(chunks)
+	an.addText(w, a.Name, chunks, english)
+	chunks = an.split(a.Summary)
+	an.addText(w, a.Summary, chunks, languageOf(a.Summary, chunks))
+	an.addText(w, a.Source, an.split(a.Source), english)
 	for _, tag := range a.Tags {
-		an.addText(w, string(tag), english)
+		an.addText(w, string(tag), an.split(string(tag)), english)
 	}
 	if a.Category != "other" {
-		an.addText(w, string(a.Category), english)
+		an.addText(w, string(a.Category), an.split(string(a.Category)), english)
 	}
 	an.addBody(w, l)
 	w.addFacts(l)
@@ -160,8 +167,7 @@ func (an *analyst) wordsOf(l *listing) *words {
 // addBody adds the words, and their stems, of what a listing says beside name and summary:
 // facts, seller and description. Those of name and text are left out.
 func (an *analyst) addBody(w *words, l *listing) {
-	add := func(text string, in *language) {
-		chunks := chunksOf(text)
+	add := func(chunks []chunk, in *language) {
 		eachWord(chunks, func(word string) {
 			if stopWords[word] || w.text.has(word) || w.name.has(word) {
 				return
@@ -176,28 +182,26 @@ func (an *analyst) addBody(w *words, l *listing) {
 	f := &l.Facts
 	for _, list := range [][]string{f.Models, f.Runtimes, f.Inputs, f.Outputs, f.Keys, {l.seller.Name}} {
 		for _, text := range list {
-			add(text, english)
+			add(an.split(text), english)
 		}
 	}
-	if l.description != "" {
-		add(l.description, languageOf(l.description[:min(len(l.description), 2<<10)]))
-	}
+	chunks := an.split(l.description)
+	add(chunks, languageOf(l.description[:min(len(l.description), 2<<10)], chunks[:min(len(chunks), 500)]))
 }
 
-func (w *words) addName(name string) {
-	chunks := chunksOf(name)
+func (w *words) addName(chunks []chunk) {
 	eachWord(chunks, w.name.add)
-	for i := 1; i < len(chunks); i++ {
-		if chunks[i-1].whole != "" && chunks[i].whole != "" {
+	for i := range chunks {
+		w.nameWords += len(chunks[i].parts)
+		if i > 0 && chunks[i-1].whole != "" && chunks[i].whole != "" {
 			w.name.add(joined(chunks[i-1 : i+1]))
 		}
 	}
 }
 
-// addText adds the words of a text in a language that aren't in the name, the stems of
+// addText adds the words of a text, in chunks, in a language that aren't in the name, the stems of
 // all, and their pairs.
-func (an *analyst) addText(w *words, text string, in *language) {
-	chunks := chunksOf(text)
+func (an *analyst) addText(w *words, text string, chunks []chunk, in *language) {
 	eachWord(chunks, func(word string) {
 		if stopWords[word] {
 			return
@@ -209,9 +213,11 @@ func (an *analyst) addText(w *words, text string, in *language) {
 			w.stem.add(st)
 		}
 	})
-	for _, c := range chunks {
-		if spelled := umlauts(text[c.start:c.end]); spelled != "" && !w.name.has(spelled) {
-			w.text.add(spelled)
+	if strings.ContainsAny(text, umlautLetters) {
+		for _, c := range chunks {
+			if spelled := umlauts(text[c.start:c.end]); spelled != "" && !w.name.has(spelled) {
+				w.text.add(spelled)
+			}
 		}
 	}
 	eachPair(chunks, func(h uint64) { w.pair.add(pairOf(h)) })
@@ -319,10 +325,12 @@ func longPairOf(hash uint64) string {
 // umlauts spells a German word as people do who have no umlauts ("Schlüssel" is
 // schluessel); it is empty for a word without any.
 func umlauts(raw string) string {
-	if !strings.ContainsAny(raw, "äöüÄÖÜ") {
+	if !strings.ContainsAny(raw, umlautLetters) {
 		return ""
 	}
 	return fold(umlautSpelling.Replace(raw))
 }
+
+const umlautLetters = "äöüÄÖÜ"
 
 var umlautSpelling = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "Ä", "ae", "Ö", "oe", "Ü", "ue")

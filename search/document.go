@@ -29,7 +29,7 @@ type field struct {
 // newDocument makes a published agent's document.
 func (an *analyst) newDocument(tenant market.TenantID, l *listing) index.Document {
 	w := an.wordsOf(l)
-	facts := factsOf(l)
+	facts := factsOf(l, w.nameWords)
 	f := fieldsOf(tenant)
 	d := &doc{id: docID(tenant, l.ID), fields: make([]field, 0, 8)}
 	d.fields = append(d.fields, field{name: storedField, stored: facts.encode()})

@@ -79,18 +79,15 @@ func sellerFactsOf(s *market.Seller) sellerFacts {
 	return sellerFacts{s.ID, s.Slug, s.Name, !s.Verified.IsZero()}
 }
 
-func factsOf(l *listing) facts {
+// factsOf are the facts of a listing with a number of words in its name.
+func factsOf(l *listing, nameWords int) facts {
 	a := &l.Agent
-	n := 0
-	for _, c := range chunksOf(a.Name) {
-		n += len(c.parts)
-	}
 	f := facts{
 		popularity: max(a.Popularity, 0),
 		updated:    a.Updated.Unix(),
 		price:      lowest(a).Amount,
 		rating:     ratingOf(a.Rating),
-		nameWords:  uint8(min(max(n, 1), 255)),
+		nameWords:  uint8(min(max(nameWords, 1), 255)),
 		name:       []byte(a.Name),
 	}
 	if a.Slug != market.Slug(a.Name) {

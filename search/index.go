@@ -213,7 +213,7 @@ func (ix *Index) acquire() (v *view, release func(), err error) {
 	defer ix.mu.RUnlock()
 	if ix.view == nil {
 		return nil, nil, market.Errorf(market.Unavailable,
-			"The search index is being built and will be ready in a moment. Categories can be browsed meanwhile.")
+			"The search index is being built and will be ready in a moment. The home page and the pages of agents and sellers work meanwhile.")
 	}
 	v = ix.view
 	v.snap.AddRef()

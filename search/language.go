@@ -2,8 +2,8 @@ package search
 
 import (
 	"math/bits"
+	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/blevesearch/snowballstem"
 	stemDutch "github.com/blevesearch/snowballstem/dutch"
@@ -54,18 +54,17 @@ var common = func() map[string]uint8 {
 }()
 
 // languageOf recognizes the language of a text: Russian by its letters, others when they
-// have at least two of its words, and more than any other language has.
-func languageOf(text string) *language {
+// have at least two of its words, and more than any other language has. The chunks are its
+// own.
+func languageOf(text string, chunks []chunk) *language {
 	var counts [8]int
-	for _, c := range chunksOf(text) {
+	for _, c := range chunks {
 		for set := common[c.whole]; set != 0; set &= set - 1 {
 			counts[bits.TrailingZeros8(set)]++
 		}
 	}
-	for _, r := range text {
-		if r >= utf8.RuneSelf && unicode.Is(unicode.Cyrillic, r) {
-			return russian
-		}
+	if !plainASCII(text) && strings.ContainsFunc(text, func(r rune) bool { return unicode.Is(unicode.Cyrillic, r) }) {
+		return russian
 	}
 	best, most := english, max(1, counts[0])
 	for i, l := range others {

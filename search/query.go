@@ -123,7 +123,7 @@ func (ix *Index) Search(ctx context.Context, q Query) (Results, error) {
 	if errors.Is(err, errBroken) {
 		ix.report(err)
 		return Results{}, market.Errorf(market.Unavailable,
-			"The search index is being repaired and will be back in a moment. Categories can be browsed meanwhile.").Because(err)
+			"The search index is being repaired and will be back in a moment. The home page and the pages of agents and sellers work meanwhile.").Because(err)
 	}
 	return res, err
 }

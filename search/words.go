@@ -73,9 +73,24 @@ func chunksOf(text string) []chunk {
 	if text == "" {
 		return nil
 	}
-	n := min(len(text)/5+2, 1_000)
-	chunks, parts := make([]chunk, 0, n), make([]string, 0, n) // parts has those of all
-	end := -1                                                  // of the last chunk
+	var c chunker
+	return c.split(text)
+}
+
+// chunker splits one text after the other. The chunks of one are lost with the next.
+type chunker struct {
+	chunks []chunk
+	parts  []string // of all chunks that have but one
+}
+
+func (sp *chunker) split(text string) []chunk {
+	if sp.chunks == nil {
+		n := min(len(text)/5+2, 1_000)
+		sp.chunks, sp.parts = make([]chunk, 0, n), make([]string, 0, n)
+	}
+	chunks := sp.chunks[:0]
+	sp.parts = sp.parts[:0]
+	end := -1 // of the last chunk
 	for i := 0; i < len(text); {
 		r, w := utf8.DecodeRuneInString(text[i:])
 		if classOf(r) == separator {
@@ -84,13 +99,14 @@ func chunksOf(text string) []chunk {
 		}
 		start := i
 		i += chunkLength(text[i:])
-		if c, ok := newChunk(text[start:i], &parts); ok {
+		if c, ok := newChunk(text[start:i], &sp.parts); ok {
 			c.start, c.end = start, i
 			c.compound = end >= 0 && start == end+1 && strings.IndexByte("-_./:+", text[end]) >= 0
 			chunks = append(chunks, c)
 			end = i
 		}
 	}
+	sp.chunks = chunks
 	return chunks
 }
 
