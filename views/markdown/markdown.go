@@ -61,8 +61,12 @@ func HTML(source string, level int) string {
 	if err := md.Renderer().Render(&out, src, md.Parser().Parse(text.NewReader(src), parser.WithContext(pc))); err != nil {
 		return "" // a buffer takes everything
 	}
-	return string(policy.SanitizeBytes(out.Bytes()))
+	return reachable.Replace(string(policy.SanitizeBytes(out.Bytes())))
 }
+
+// reachable lets the keyboard move what may be wider than the page. The sanitizer writes
+// these tags without attributes, and escapes them in text.
+var reachable = strings.NewReplacer("<pre>", `<pre tabindex="0">`, "<table>", `<table tabindex="0">`)
 
 // Plain returns a text without its marks on one line, cut at a word's end to at most n bytes.
 func Plain(source string, n int) string {

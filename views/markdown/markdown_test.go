@@ -25,8 +25,8 @@ func TestHTML(t *testing.T) {
 		{"a link that is none", "[**x**](javascript:alert(1)) y", "<p><strong>x</strong> y</p>\n"},
 		{"a picture of ours", "![A *cover*](/media/ab12.webp)", `<p><img src="/media/ab12.webp" alt="A cover" loading="lazy"></p>` + "\n"},
 		{"a picture of others", "![A *cover*](https://a.example/p.png)", "<p>A <em>cover</em></p>\n"},
-		{"code", "```go\na < b\n```", "<pre><code class=\"language-go\">a &lt; b\n</code></pre>\n"},
-		{"a table", "|a|b|\n|-|:-:|\n|1|2|", "<table>\n<thead>\n<tr>\n<th>a</th>\n<th align=\"center\">b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td align=\"center\">2</td>\n</tr>\n</tbody>\n</table>\n"},
+		{"code", "```go\na < b\n```", "<pre tabindex=\"0\"><code class=\"language-go\">a &lt; b\n</code></pre>\n"},
+		{"a table", "|a|b|\n|-|:-:|\n|1|2|", "<table tabindex=\"0\">\n<thead>\n<tr>\n<th>a</th>\n<th align=\"center\">b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td align=\"center\">2</td>\n</tr>\n</tbody>\n</table>\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := markdown.HTML(c.in, 3); got != c.want {
@@ -69,8 +69,8 @@ func FuzzHTML(f *testing.F) {
 // attributes are what each element may have. All others have no place in the HTML.
 var attributes = map[string][]string{
 	"p": nil, "br": nil, "hr": nil, "h3": nil, "h4": nil, "h5": nil, "h6": nil, "ul": nil, "ol": {"start"}, "li": nil,
-	"blockquote": nil, "pre": nil, "code": {"class"}, "em": nil, "strong": nil, "del": nil,
-	"table": nil, "thead": nil, "tbody": nil, "tr": nil, "th": {"align"}, "td": {"align"}, "a": {"href", "rel"}, "img": {"src", "alt", "loading"},
+	"blockquote": nil, "pre": {"tabindex"}, "code": {"class"}, "em": nil, "strong": nil, "del": nil,
+	"table": {"tabindex"}, "thead": nil, "tbody": nil, "tr": nil, "th": {"align"}, "td": {"align"}, "a": {"href", "rel"}, "img": {"src", "alt", "loading"},
 }
 
 // link is an address that leads where it seems to lead: one of three schemes, or this site.
