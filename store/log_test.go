@@ -293,6 +293,22 @@ func TestFeedReadsAhead(t *testing.T) {
 
 func TestChangesAreFolded(t *testing.T) {
 	db := openTest(t, Options{})
+	snap := snapshotOfFive(t, db)
+	defer snap.Close()
+	foldedInto(t, db, snap)
+	valuesOfChanges(t, snap)
+	keysOfAll(t, snap)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := db.Snapshot(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a snapshot for a canceled context: %v", err)
+	}
+}
+
+// snapshotOfFive is a snapshot after five commits of several classes, and before a sixth:
+// each but the last writes an event and the one that all write, the last deletes one.
+func snapshotOfFive(t *testing.T, db *DB) *Snapshot {
+	t.Helper()
 	classes := []Class{Ephemeral, UserData, Ephemeral, Transaction, UserData}
 	for i, class := range classes {
 		update(t, db, Op{Class: class}, func(tx *Tx) error {
@@ -311,11 +327,16 @@ func TestChangesAreFolded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer snap.Close()
 	putEvent(t, db, "hot", "after the snapshot")
 	if snap.LSN() != 5 {
 		t.Fatalf("the snapshot is of %d, want 5", snap.LSN())
 	}
+	return snap
+}
+
+// foldedInto asks for spans of the five commits.
+func foldedInto(t *testing.T, db *DB, snap *Snapshot) {
+	t.Helper()
 	for _, c := range []struct {
 		after    LSN
 		n        int
@@ -346,6 +367,12 @@ func TestChangesAreFolded(t *testing.T) {
 				c.n, c.after, cs.Min, cs.Max, cs.Class, ids, c.min, c.max, c.class, c.ids)
 		}
 	}
+}
+
+// valuesOfChanges reads what changed: nothing of what was deleted, and of what was written
+// often what it was at the snapshot.
+func valuesOfChanges(t *testing.T, snap *Snapshot) {
+	t.Helper()
 	cs, err := snap.Changes(0, 100)
 	if err != nil {
 		t.Fatal(err)
@@ -369,6 +396,11 @@ func TestChangesAreFolded(t *testing.T) {
 			t.Errorf("%s is %q in the snapshot (there: %t)", k, e.Quarantine, ok)
 		}
 	}
+}
+
+// keysOfAll wants everything of the snapshot, in the order of the keys.
+func keysOfAll(t *testing.T, snap *Snapshot) {
+	t.Helper()
 	var keys []Key
 	for kv, err := range snap.All() {
 		if err != nil {
@@ -379,11 +411,6 @@ func TestChangesAreFolded(t *testing.T) {
 	if len(keys) != 5 || // the four events, and the data's version
 		!bytes.Equal(keys[0], keyDataVersion) || !slices.IsSortedFunc(keys, func(a, b Key) int { return bytes.Compare(a, b) }) {
 		t.Errorf("the snapshot has the keys %v", keys)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := db.Snapshot(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("a snapshot for a canceled context: %v", err)
 	}
 }
 

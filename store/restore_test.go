@@ -52,7 +52,36 @@ func everything(Key) bool { return true }
 // has changed since over it. The copy is the same data with the same history, on another
 // node, which is fenced.
 func TestRestoreRoundTrip(t *testing.T) {
-	src := history(t, 0)
+	src, target := history(t, 0), filepath.Join(t.TempDir(), "copy")
+	late, origin := restoreTwoTables(t, src, target)
+	at := newClock() // its clock is behind the history's last commit
+	db := openTest(t, Options{Dir: target, Clock: at.Now})
+	n := db.Node()
+	if n.ID == src.Node().ID || n.ID == "" || !n.Fenced || n.Origin == nil || n.Origin.LSN != origin.LSN || n.Origin.Chain != origin.Chain || n.Origin.TXID != 9 {
+		t.Errorf("the restored node is %+v", n)
+	}
+	if db.LastLSN() != late.LSN() || db.DurableLSN() != late.LSN() || digest(t, db) != digest(t, src) {
+		t.Errorf("restored at %d (%d durable), want %d with the same data", db.LastLSN(), db.DurableLSN(), late.LSN())
+	}
+	at.now = late.Time().Add(-time.Hour)
+	historyGoesOn(t, db, late)
+	// Fenced until somebody says otherwise, also over a restart.
+	if err := db.Unfence(); err != nil || db.Node().Fenced {
+		t.Errorf("unfenced: %+v, %v", db.Node(), err)
+	}
+	checkWhole(t, db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := openTest(t, Options{Dir: target}).Node(); got.Fenced || got.ID != n.ID || got.Origin == nil {
+		t.Errorf("after a restart the node is %+v", got)
+	}
+}
+
+// restoreTwoTables restores a database from a table of everything and one of what changed
+// since, and returns the moment that it is of.
+func restoreTwoTables(t *testing.T, src *DB, target string) (late *Snapshot, origin Origin) {
+	t.Helper()
 	dir := t.TempDir()
 	early := snapshot(t, src)
 	writeTable(t, filepath.Join(dir, "0.sst"), early, everything)
@@ -64,7 +93,7 @@ func TestRestoreRoundTrip(t *testing.T) {
 		a.Name = "changed"
 		return Accounts.Put(tx, &a)
 	})
-	late := snapshot(t, src)
+	late = snapshot(t, src)
 	cs, err := late.Changes(early.LSN(), 100)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +102,6 @@ func TestRestoreRoundTrip(t *testing.T) {
 		return slices.ContainsFunc(cs.Keys, func(c Key) bool { return string(c) == string(k) })
 	})
 
-	target := filepath.Join(dir, "copy")
 	r, err := NewRestore(target)
 	if err != nil {
 		t.Fatal(err)
@@ -83,29 +111,22 @@ func TestRestoreRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	origin := Origin{Generation: 3, TXID: 9, LSN: late.LSN(), Chain: late.Chain(), Restored: newClock().now}
+	origin = Origin{Generation: 3, TXID: 9, LSN: late.LSN(), Chain: late.Chain(), Restored: newClock().now}
 	if err := r.Finish(Head{LSN: late.LSN(), Chain: late.Chain(), Time: late.Time(), Origin: origin}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Close(); err != nil {
 		t.Errorf("closing after Finish: %v", err)
 	}
+	return late, origin
+}
 
-	at := newClock() // its clock is behind the history's last commit
-	db := openTest(t, Options{Dir: target, Clock: at.Now})
-	n := db.Node()
-	if n.ID == src.Node().ID || n.ID == "" || !n.Fenced || n.Origin == nil || n.Origin.LSN != origin.LSN || n.Origin.Chain != origin.Chain || n.Origin.TXID != 9 {
-		t.Errorf("the restored node is %+v", n)
-	}
-	if db.LastLSN() != late.LSN() || db.DurableLSN() != late.LSN() || digest(t, db) != digest(t, src) {
-		t.Errorf("restored at %d (%d durable), want %d with the same data", db.LastLSN(), db.DurableLSN(), late.LSN())
-	}
-	// The history goes on as the source's does.
-	both := func(tx *Tx) error {
+// historyGoesOn commits once more, and follows the log from the restored moment on.
+func historyGoesOn(t *testing.T, db *DB, late *Snapshot) {
+	t.Helper()
+	res := update(t, db, Op{}, func(tx *Tx) error {
 		return Accounts.Insert(tx, &market.Account{ID: "acc_new", Email: "new@example.com"})
-	}
-	at.now = late.Time().Add(-time.Hour)
-	res := update(t, db, Op{}, both)
+	})
 	if res.LSN != late.LSN()+1 {
 		t.Errorf("the next LSN is %d, want %d", res.LSN, late.LSN()+1)
 	}
@@ -122,17 +143,6 @@ func TestRestoreRoundTrip(t *testing.T) {
 		if err != ErrLogCut {
 			t.Errorf("the feed from before the restore: %v, want ErrLogCut", err)
 		}
-	}
-	// Fenced until somebody says otherwise, also over a restart.
-	if err := db.Unfence(); err != nil || db.Node().Fenced {
-		t.Errorf("unfenced: %+v, %v", db.Node(), err)
-	}
-	checkWhole(t, db)
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got := openTest(t, Options{Dir: target}).Node(); got.Fenced || got.ID != n.ID || got.Origin == nil {
-		t.Errorf("after a restart the node is %+v", got)
 	}
 }
 
