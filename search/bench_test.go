@@ -36,7 +36,7 @@ func listings(b *testing.B) []market.Agent {
 	for n := range *copiesFlag {
 		for _, a := range all {
 			if n > 0 {
-				a.ID, a.ExternalID = market.NewAgentID(time.Now()), fmt.Sprintf("%s-%d", a.ExternalID, n)
+				a.ID, a.ExternalID = market.NewAgentID(time.Now()), fmt.Sprintf("%s#%d", a.ExternalID, n)
 				a.Name = fmt.Sprintf("%s-%x", a.Name, n*7919)
 			}
 			if a.Slug = market.Slug(a.Name); a.Slug == "" || slugs[a.Slug] {
