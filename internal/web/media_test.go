@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	_ "golang.org/x/image/webp"
-
 	"github.com/souk-market/souk/internal/blob"
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
