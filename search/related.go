@@ -25,8 +25,7 @@ const (
 )
 
 // Related returns up to n published agents that have most in common with an agent: tags,
-// category, seller, and words that few agents have; where these are too few, the most
-// popular of its category. Errors are Search's.
+// category, seller, and words that few agents have. Errors are Search's.
 func (ix *Index) Related(ctx context.Context, tenant market.TenantID, a *market.Agent, n int) (ids []market.AgentID, err error) {
 	v, release, err := ix.acquire()
 	if err != nil {
@@ -65,18 +64,14 @@ func (r *relation) find() ([]market.AgentID, error) {
 	if err != nil {
 		return nil, err
 	}
+	tags := r.tags()
 	for i := range r.view.segs {
 		if err := r.ctx.Err(); err != nil {
 			return nil, err
 		}
-		r.segment(i, words)
+		r.segment(i, words, tags)
 	}
 	hits := r.best.page()
-	for i := range r.view.segs {
-		if len(hits) < r.best.n {
-			hits = r.fill(&r.view.segs[i], hits)
-		}
-	}
 	ids := make([]market.AgentID, len(hits))
 	for i, h := range hits {
 		ids[i] = market.AgentID(strings.Clone(string(h.id())))
@@ -130,7 +125,7 @@ func (s *sums) add(row uint32, weight float32) {
 	s.by[row] += weight
 }
 
-func (r *relation) segment(n int, words []shared) {
+func (r *relation) segment(n int, words []shared, tags []float32) {
 	seg := &r.view.segs[n]
 	s := relatedPool.Get().(*sums)
 	defer relatedPool.Put(s)
@@ -143,16 +138,33 @@ func (r *relation) segment(n int, words []shared) {
 			s.add(it.Next(), w.weight)
 		}
 	}
-	for _, t := range r.agent.Tags {
-		if i, ok := slices.BinarySearch(seg.tags.values, t); ok {
-			rows := seg.tags.of(i)
-			weight := relatedTag * float32(math.Log(1+r.docs/float64(len(rows))))
-			for _, row := range rows {
-				s.add(row, weight)
-			}
+	for i, t := range r.agent.Tags {
+		for _, row := range tagged(seg, t) {
+			s.add(row, tags[i])
 		}
 	}
 	r.offer(seg, s)
+}
+
+// tags are what the agent's tags count for, the rarer the more.
+func (r *relation) tags() []float32 {
+	weights := make([]float32, len(r.agent.Tags))
+	for i, t := range r.agent.Tags {
+		n := 0
+		for s := range r.view.segs {
+			n += len(tagged(&r.view.segs[s], t))
+		}
+		weights[i] = relatedTag * float32(math.Log(1+r.docs/float64(max(n, 1))))
+	}
+	return weights
+}
+
+// tagged are the rows of a segment's agents with a tag.
+func tagged(seg *segmentView, t market.Tag) []uint32 {
+	if i, ok := slices.BinarySearch(seg.tags.values, t); ok {
+		return seg.tags.of(i)
+	}
+	return nil
 }
 
 // offer offers the agents that have a sum, and sets the sums back.
@@ -186,18 +198,4 @@ func (r *relation) sellersRows(seg *segmentView) []uint32 {
 func (r *relation) other(seg *segmentView, row uint32) bool {
 	live := seg.live[r.tenant]
 	return live != nil && live.Contains(row) && seg.ids[row] != r.agent.ID
-}
-
-// fill adds the most popular of a segment's agents in the agent's category.
-func (r *relation) fill(seg *segmentView, hits []hit) []hit {
-	for _, row := range seg.ordered(ByPopularity).rows {
-		if len(hits) == r.best.n {
-			break
-		}
-		taken := slices.ContainsFunc(hits, func(h hit) bool { return h.seg == seg && h.row == row })
-		if !taken && seg.profiles[seg.profile[row]].profile.category == string(r.agent.Category) && r.other(seg, row) {
-			hits = append(hits, hit{seg: seg, row: row})
-		}
-	}
-	return hits
 }

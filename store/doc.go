@@ -81,6 +81,7 @@ const (
 	tablePages        tableID = 23
 	tableReviews      tableID = 24
 	tableAttributes   tableID = 25
+	tableRelated      tableID = 26
 )
 
 // ops holds the operations done, by ID. Index 1, by age, went away with schema version 2.
@@ -138,7 +139,8 @@ var (
 )
 
 // What belongs to an agent: its long texts, its releases, the newest first, the slugs it
-// had before, and its reviews that everyone may read, the newest first.
+// had before, its reviews that everyone may read, the newest first, and the agents that
+// have most in common with it, which are found again when they are lost.
 var (
 	Texts           = newTable(tableTexts, "texts", "description", func(t *market.AgentText) market.AgentID { return t.Agent })
 	Releases        = newTable(tableReleases, "releases", "release", func(r *market.AgentRelease) market.ReleaseID { return r.ID })
@@ -152,6 +154,7 @@ var (
 	ReviewsOfAgent = ordered(Reviews, 2, "agent", text[market.AgentID], func(r *market.Review) (market.AgentID, place, bool) {
 		return r.Agent, newestFirst(r.Created), r.Counts()
 	}).withCounts()
+	Related = newTable(tableRelated, "related", "related agents", func(r *market.Related) market.AgentID { return r.Agent })
 )
 
 // Shelves of the catalogue, tags that are written in two ways, attributes of agents that the

@@ -212,6 +212,7 @@ func (h *house) wire(f *front, o serveOptions) (parts []part, err error) {
 		h.duty.while(part{"jobs", func(ctx context.Context) error { return h.runJobs(ctx, shop, runner) }}),
 		h.duty.while(part{"reconcile", func(ctx context.Context) error { return h.maintain(ctx, shop) }}),
 		h.duty.while(part{"files", h.collectFiles}),
+		h.duty.while(part{"related agents", h.catalog.KeepRelated}),
 		h.duty.while(part{"drills", h.drills.Run}),
 	), nil
 }

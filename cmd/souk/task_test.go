@@ -39,9 +39,27 @@ func stock(t *testing.T, data string, fn func(h *house, tx *store.Tx) error) {
 	if err == nil && fn != nil {
 		_, err = h.db.Update(t.Context(), market.MainTenant, store.Op{}, func(tx *store.Tx) error { return fn(h, tx) })
 	}
+	if err == nil {
+		settle(t, h)
+	}
 	if err := errors.Join(err, h.close()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// settle has related agents found, so that a server which opens the directory has nothing
+// to write by itself.
+func settle(t *testing.T, h *house) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { h.index.Run(ctx) })
+	running.Go(func() { h.catalog.KeepRelated(ctx) })
+	for range h.db.Feed(ctx, h.db.LastLSN()) {
+		break // one commit has them all
+	}
+	cancel()
+	running.Wait()
 }
 
 // bury adds a dead job.

@@ -70,6 +70,12 @@ type Redirect struct {
 	Since time.Time `cbor:"since"`
 }
 
+// Related are the agents that have most in common with an agent, the nearest first.
+type Related struct {
+	Agent  AgentID   `cbor:"id"`
+	Agents []AgentID `cbor:"agents"`
+}
+
 // StaticPage is a page of the operator's: terms, privacy, about.
 type StaticPage struct {
 	Slug  string `cbor:"id"` // its address is /pages/{slug}

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"slices"
+
 	"github.com/souk-market/souk/internal/catalog"
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/internal/pagecache"
@@ -43,25 +45,47 @@ const (
 	cardSize  = 1 << 10
 )
 
-// related are the cards of up to relatedCards other popular agents of a category, written
-// once for all pages of the category's agents.
+// related are cards of up to relatedCards agents: of those that have most in common with
+// an agent, and where these are too few, of other popular ones of a category.
 func (s *Server) related(tx store.Reader, site views.Site, id market.AgentID, in market.Category) ([]views.Card, error) {
-	best, err := pagecache.Part(s.Pages, tx, s.partKey("popular", string(in)), func(tx store.Reader) ([]views.Card, int, error) {
-		ls, err := catalog.PopularIn(tx, in, relatedCards+1)
-		if err != nil {
-			return nil, 0, err
-		}
-		best := cards(ls)
-		bytes, err := views.PrepareCards(site, best)
-		return best, bytes + cardSize*len(best), err
-	})
+	ids, err := catalog.RelatedTo(tx, id)
 	list := make([]views.Card, 0, relatedCards)
+	for _, near := range ids {
+		if err != nil || len(list) == relatedCards {
+			return list, err
+		}
+		var c []views.Card
+		c, err = s.cardsPart(tx, site, "card", string(near), func(tx store.Reader) ([]catalog.Listing, error) {
+			return catalog.Listings(tx, []market.AgentID{near})
+		})
+		list = append(list, c...)
+	}
+	if err != nil || len(list) == relatedCards {
+		return list, err
+	}
+	best, err := s.cardsPart(tx, site, "popular", string(in), func(tx store.Reader) ([]catalog.Listing, error) {
+		return catalog.PopularIn(tx, in, 2*relatedCards)
+	})
 	for _, c := range best {
-		if c.Seed != string(id) && len(list) < relatedCards {
+		there := slices.ContainsFunc(list, func(l views.Card) bool { return l.Seed == c.Seed })
+		if c.Seed != string(id) && !there && len(list) < relatedCards {
 			list = append(list, c)
 		}
 	}
 	return list, err
+}
+
+// cardsPart is the cards of some agents, written once for all pages that show them.
+func (s *Server) cardsPart(tx store.Reader, site views.Site, part, of string, read func(tx store.Reader) ([]catalog.Listing, error)) ([]views.Card, error) {
+	return pagecache.Part(s.Pages, tx, s.partKey(part, of), func(tx store.Reader) ([]views.Card, int, error) {
+		ls, err := read(tx)
+		if err != nil {
+			return nil, 0, err
+		}
+		list := cards(ls)
+		bytes, err := views.PrepareCards(site, list)
+		return list, bytes + cardSize*len(list), err
+	})
 }
 
 // partKey names what pages share.
