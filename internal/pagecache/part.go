@@ -55,7 +55,9 @@ func (c *Cache) part(k Key, at store.LSN) *entry {
 // partSize is what the keys take that a part has read, in bytes.
 const partSize = 4 << 10
 
-// keepPart keeps a part unless a commit has changed it meanwhile, or a later one is kept.
+// keepPart keeps a part unless a commit has changed it meanwhile. It takes the place of
+// one that is kept: that hasn't changed either, so both are the same, and the one built
+// last is mostly of an earlier moment, for transactions that the other was too late for.
 func (c *Cache) keepPart(e *entry, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,9 +67,6 @@ func (c *Cache) keepPart(e *entry, bytes int64) {
 		return
 	}
 	if was := c.pages[e.key]; was != nil {
-		if was.reads.LSN >= e.reads.LSN {
-			return
-		}
 		c.remove(was)
 	}
 	c.keep(e, &e.reads, bytes+partSize)

@@ -3,6 +3,7 @@ package pagecache
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -115,6 +116,87 @@ func TestAPartOfLaterIsNotTaken(t *testing.T) {
 	}
 	if got, err := part(); !strings.Contains(got, "Agent 1 2") {
 		t.Errorf("after both: %q, %v", got, err)
+	}
+	wantWhole(t, c)
+}
+
+// TestAPartOfACommitUnderWayIsNotTaken has a part built while a commit is visible and not
+// yet counted, beside a transaction that doesn't see it. Both are of the same LSN.
+func TestAPartOfACommitUnderWayIsNotTaken(t *testing.T) {
+	primary, disk := storetest.OpenWith(t, store.Options{}), storetest.NewDisk()
+	standby := disk.OpenWith(t, store.Options{Standby: true})
+	defer standby.Close()
+	bring := func(popularity int64) {
+		update(t, primary, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(1, popularity, "tool")) })
+		replay(t, standby, primary, false)
+	}
+	bring(1)
+	c := New(standby, Options{})
+	part := func(c *Cache) (text string) {
+		err := standby.View(context.Background(), shop, func(tx *store.ReadTx) (err error) {
+			text, err = partOf(c, tx, "agent/s01")
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return text
+	}
+	err := standby.View(context.Background(), shop, func(tx *store.ReadTx) error {
+		disk.BeforeWrite(1, func() { // the commit's own, to the log: it returns after this
+			for !strings.Contains(part(nil), "Agent 1 2") {
+				runtime.Gosched()
+			}
+			part(c)
+			if got, err := partOf(c, tx, "agent/s01"); err != nil || !strings.Contains(got, "Agent 1 1") {
+				t.Errorf("before the commit it is %q, %v", got, err)
+			}
+		})
+		bring(2)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if got := part(c); !strings.Contains(got, "Agent 1 2") {
+		t.Errorf("after the commit it is %q", got)
+	}
+	wantWhole(t, c)
+}
+
+// TestAPartOfEarlierIsKeptInstead: of two parts that no commit tells apart, the one of the
+// earlier moment serves the transactions between them too.
+func TestAPartOfEarlierIsKeptInstead(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{})
+	built := 0
+	part := func(tx store.Reader) {
+		_, err := Part(c, tx, Key{Route: "part"}, func(tx store.Reader) (string, int, error) {
+			built++
+			part, err := partOf(nil, tx, "shelves")
+			return part, len(part), err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	view := func(fn func(tx store.Reader)) {
+		update(t, db, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(1, int64(built), "tool")) })
+		err := db.View(context.Background(), shop, func(tx *store.ReadTx) error { fn(tx); return nil })
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	view(func(first store.Reader) {
+		view(func(second store.Reader) {
+			view(part)
+			part(first)
+			part(second)
+		})
+		view(part)
+	})
+	if built != 2 {
+		t.Errorf("built %d times", built)
 	}
 	wantWhole(t, c)
 }
