@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 )
 
 // Number is a count with its thousands grouped: "11,602".
@@ -96,3 +99,16 @@ func (w When) machine() string {
 func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" }
 
 func (m Mail) machineTime() string { return m.Time.UTC().Format(time.RFC3339) }
+
+// Country is the English name of a country given by its code of two letters (ISO 3166-1), as
+// the Unicode CLDR has it: "Germany" for "DE". A code that it doesn't know stays as it is.
+func Country(code string) string {
+	r, err := language.ParseRegion(code)
+	if err != nil || !r.IsCountry() {
+		return code
+	}
+	if name := display.English.Regions().Name(r); name != "" {
+		return name
+	}
+	return code
+}

@@ -193,7 +193,7 @@ func GalleryPage(site Site, p Gallery) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = searchForm(site, "", "gallery-q", true).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = searchForm(site, "", "gallery-q", true, 0).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

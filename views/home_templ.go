@@ -79,7 +79,7 @@ func HomePage(site Site, p Home) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = searchForm(site, "", "home-q", true).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = searchForm(site, "", "home-q", true, p.Total).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

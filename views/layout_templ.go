@@ -533,7 +533,7 @@ func header(site Site, kind, query string) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if kind != homeKind {
-			templ_7745c5c3_Err = searchForm(site, query, "q", false).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = searchForm(site, query, "q", false, 0).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -600,9 +600,9 @@ func header(site Site, kind, query string) templ.Component {
 	})
 }
 
-// searchForm is the header's search, or the page's own when large. It suggests what is meant
+// searchForm is the header's search, or the page's own when large, among total agents (0 says nothing of it). It suggests what is meant
 // (suggest.js), and does without.
-func searchForm(site Site, query, id string, large bool) templ.Component {
+func searchForm(site Site, query, id string, large bool, total int) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -706,9 +706,9 @@ func searchForm(site Site, query, id string, large bool) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var37 string
-		templ_7745c5c3_Var37, templ_7745c5c3_Err = templ.JoinStringErrs(placeholder(site))
+		templ_7745c5c3_Var37, templ_7745c5c3_Err = templ.JoinStringErrs(placeholder(total))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `layout.templ`, Line: 124, Col: 34}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `layout.templ`, Line: 124, Col: 35}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var37))
 		if templ_7745c5c3_Err != nil {

@@ -206,7 +206,7 @@ func TestKeyFacts(t *testing.T) {
 		{"agent, gone", "main", "Its seller has paused it. What you have bought"},
 		{"reviews", "main", "Page 2 of 3"},
 		{"seller", "main", "Identity Checked by Souk on 23 Nov 2026"},
-		{"seller", "main", "Country NL Site chroma.example"},
+		{"seller", "main", "Country Netherlands Site chroma.example"},
 		{"seller", "main", "4.8 ★★★★★ 4 reviews"},
 		{"text", "main", "What is kept Nothing."},
 		{"agent", "main", "Ask for your money back within 14 days."},

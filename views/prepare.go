@@ -8,9 +8,8 @@ import (
 )
 
 // Prepared is the site with header and footer written ahead, for many pages, and how many
-// bytes they are. Who changes its categories afterwards takes Plain.
+// bytes they are.
 func (s Site) Prepared() (Site, int, error) {
-	s = s.Plain()
 	head, err := written(header(s, "", ""))
 	if err != nil {
 		return s, 0, err
@@ -18,12 +17,6 @@ func (s Site) Prepared() (Site, int, error) {
 	foot, err := written(footer(s))
 	s.header, s.footer = head, foot
 	return s, len(head) + len(foot), err
-}
-
-// Plain is the site without what has been written ahead.
-func (s Site) Plain() Site {
-	s.header, s.footer = "", ""
-	return s
 }
 
 // PrepareCards writes cards ahead for shelves of many pages, and returns how many bytes

@@ -121,7 +121,7 @@ func ProblemPage(site Site, p Problem) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = searchForm(site, p.Query, "problem-q", true).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = searchForm(site, p.Query, "problem-q", true, 0).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

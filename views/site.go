@@ -17,7 +17,7 @@ type Site struct {
 	// Assets gives the address of an asset by its plain name ("app.css"); nil means AssetPath.
 	Assets func(name string) string
 
-	// Categories are those of the header and the home page, in order (see Categories).
+	// Categories are those of header and footer, in order (see Categories).
 	Categories []Category
 
 	header, footer HTML // written ahead by Prepared

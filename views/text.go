@@ -41,15 +41,11 @@ func searchLabel(large bool) string {
 }
 
 // placeholder says how much there is to search, where that is known.
-func placeholder(site Site) string {
-	n := 0
-	for _, c := range site.Categories {
-		n += c.Count
-	}
-	if n == 0 {
+func placeholder(total int) string {
+	if total == 0 {
 		return "Search agents"
 	}
-	return "Search " + Number(n) + " agents"
+	return "Search " + plural(total, "agent", "agents")
 }
 
 // pathEscape escapes one element of a path.

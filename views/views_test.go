@@ -28,6 +28,7 @@ func TestFormats(t *testing.T) {
 		{Rough(999_600), "1.0M"}, {Rough(780_720_439), "781M"}, {Rough(2_000_000_000), "2.0bn"},
 		{Size(0), "0 B"}, {Size(812), "812 B"}, {Size(1_000), "1.0 kB"}, {Size(18_423_111), "18 MB"}, {Size(999_600), "1.0 MB"}, {Size(5e15), "5000 TB"},
 		{december.String(), "Dec 2025"}, {december.machine(), "2025-12"}, {When{Time: noon}.String(), "23 Nov 2026"}, {When{}.String(), ""},
+		{Country("DE"), "Germany"}, {Country("GB"), "United Kingdom"}, {Country("QQ"), "QQ"}, {Country("ZZ"), "ZZ"}, {Country(""), ""},
 		{plural(1, "agent", "agents"), "1 agent"}, {plural(1204, "agent", "agents"), "1,204 agents"},
 	} {
 		if c.got != c.want {

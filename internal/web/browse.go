@@ -28,15 +28,13 @@ func (s *Server) home(tx store.Reader, _ address) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	site := sh.site.Plain()
-	site.Categories = shelved(sh.tree, h.Categories)
 	page := views.Home{
 		Meta: views.Meta{
 			Description: "Find, buy and run AI agents and tools: MCP servers, coding agents, SDKs and more.",
 			Canonical:   "/",
 			Others:      feedsOf("New agents", "/search"),
 		},
-		Total: h.Total, Shelves: site.Categories, Popular: cards(h.Popular), New: cards(h.Newest), Picks: cards(h.Picks),
+		Total: h.Total, Shelves: shelved(sh.tree, h.Categories), Popular: cards(h.Popular), New: cards(h.Newest), Picks: cards(h.Picks),
 		Tries: tries(h),
 	}
 	if page.Story, err = storyOf(tx, h.Picks); err != nil {
@@ -45,7 +43,7 @@ func (s *Server) home(tx store.Reader, _ address) (content, error) {
 	if page.Trust, err = trust(tx); err != nil {
 		return content{}, err
 	}
-	return html(views.HomePage(site, page))
+	return html(views.HomePage(sh.site, page))
 }
 
 // tries are up to three queries that find something: of each picked or popular agent its

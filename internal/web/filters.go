@@ -147,8 +147,9 @@ var choiceNames = map[views.Filter]views.Choice{
 }
 
 // facets are what the index counted, with every active value among them. A category's page
-// has its own way to those below it instead of a facet.
-func facets(tree catalog.Tree, page *views.Search, found *search.Results) []views.Facet {
+// has its own way to those below it instead of a facet. Prices are in the marketplace's
+// currency.
+func facets(tree catalog.Tree, in market.Currency, page *views.Search, found *search.Results) []views.Facet {
 	list := make([]views.Facet, 0, len(facetsShown))
 	for _, f := range facetsShown {
 		if f.Param == search.FacetCategory && page.Shelf.Slug != "" {
@@ -158,12 +159,12 @@ func facets(tree catalog.Tree, page *views.Search, found *search.Results) []view
 		f.Choices = make([]views.Choice, 0, len(counted)+2)
 		for _, c := range counted {
 			if meant(f.Param, c.Value) {
-				f.Choices = append(f.Choices, choice(tree, f.Param, c.Value, c.Count))
+				f.Choices = append(f.Choices, choice(tree, in, f.Param, c.Value, c.Count))
 			}
 		}
 		for _, active := range page.Query.Filters {
 			if active.Param == f.Param && !slices.ContainsFunc(f.Choices, func(c views.Choice) bool { return c.Value == active.Value }) {
-				f.Choices = append(f.Choices, choice(tree, f.Param, active.Value, 0))
+				f.Choices = append(f.Choices, choice(tree, in, f.Param, active.Value, 0))
 			}
 		}
 		if f.Param == search.FacetCategory {
@@ -176,11 +177,13 @@ func facets(tree catalog.Tree, page *views.Search, found *search.Results) []view
 	return list
 }
 
-func choice(tree catalog.Tree, param, value string, n int) views.Choice {
+func choice(tree catalog.Tree, in market.Currency, param, value string, n int) views.Choice {
 	c, named := choiceNames[views.Filter{Param: param, Value: value}]
 	switch {
 	case param == search.FacetCategory:
 		c.Label = tree.Shelf(market.Category(value)).Title
+	case param == search.FacetPrice && value != string(search.PriceFree):
+		c.Label += " " + string(in)
 	case !named:
 		c.Label = value
 	}

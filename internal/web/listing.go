@@ -168,7 +168,7 @@ func (s *Server) fill(ctx context.Context, page *views.Search, found *search.Res
 		}
 		site = sh.site
 		page.Cards = cards(ls)
-		page.Facets = facets(sh.tree, page, found)
+		page.Facets = facets(sh.tree, s.Shop.Currency, page, found)
 		return nil
 	})
 	for i := range page.Cards {

@@ -446,6 +446,28 @@ func TestUnknownAddressesOfferASearch(t *testing.T) {
 	}
 }
 
+// TestEveryPageLeadsToEveryShelf: the home page's footer has the categories that other pages
+// have, also those without agents.
+func TestEveryPageLeadsToEveryShelf(t *testing.T) {
+	b := open(t, false)
+	shelves := func(path string) string { return b.look(path, http.StatusOK).Find("footer nav").First().Text() }
+	if home, other := shelves("/"), shelves("/search"); home != other || !strings.Contains(home, "Everything else") {
+		t.Errorf("the home page leads to %q, others lead to %q", home, other)
+	}
+}
+
+// TestPriceFiltersNameTheCurrency: in the filters and among what is active.
+func TestPriceFiltersNameTheCurrency(t *testing.T) {
+	b := open(t, false)
+	doc := b.look("/search?price=under-10&price=free", http.StatusOK)
+	if got := doc.Find("#facet-price").Text(); !strings.Contains(got, "Under 10 USD") || strings.Contains(got, "Free USD") {
+		t.Errorf("the filters are %q", got)
+	}
+	if got := doc.Find(".chips").Text(); !strings.Contains(got, "Under 10 USD") {
+		t.Errorf("the active filters are %q", got)
+	}
+}
+
 func TestReviewsArePaged(t *testing.T) {
 	b := open(t, false)
 	b.write(market.MainTenant, func(tx *store.Tx) error {
