@@ -77,6 +77,9 @@ func pngHeader(content []byte) (header, error) {
 	}
 	h := header{width: c.Width, height: c.Height, perPixel: bytesOf(c.ColorModel), orientation: 1}
 	h.decode = func(content []byte) (image.Image, error) { return png.Decode(bytes.NewReader(content)) }
+	if bytes.Contains(content, []byte("tRNS")) && (c.ColorModel == color.GrayModel || c.ColorModel == color.Gray16Model) {
+		h.perPixel *= 4 // gray with a transparent shade is decoded with four channels
+	}
 	const interlace = 8 + 8 + 12 // signature, length and type, and IHDR up to it
 	if len(content) > interlace && content[interlace] != 0 {
 		h.perPixel *= 1.5 // the last pass is half of the picture, and kept beside it
@@ -108,7 +111,7 @@ func gifHeader(content []byte) (header, error) {
 		return header{}, broken("GIF", err)
 	}
 	return header{
-		width: c.Width, height: c.Height, perPixel: 1, orientation: 1,
+		width: c.Width, height: c.Height, perPixel: 2, orientation: 1, // an interlaced one is sorted into a copy
 		decode: func(content []byte) (image.Image, error) { return gif.Decode(bytes.NewReader(content)) },
 	}, nil
 }
@@ -132,6 +135,8 @@ func webpHeader(content []byte) (h header, err error) {
 			w, ht, h.perPixel, h.lossy = int(bits&0x3fff)+1, int(bits>>14&0x3fff)+1, 8, false
 		case name == "ANIM" || name == "ANMF":
 			return refused("Animated WebP pictures aren't taken. Send one of its frames.")
+		case name == "ALPH":
+			h.perPixel = 8 // packed like a picture without loss, and kept beside the colors
 		case name == "EXIF":
 			h.orientation = tiffOrientation(bytes.TrimPrefix(body, exifMark))
 		}

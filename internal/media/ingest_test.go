@@ -161,6 +161,61 @@ func TestIngestRefuses(t *testing.T) {
 	}
 }
 
+// TestHeadersCountWhatDecodersTake has pictures whose decoders take more than their first
+// bytes suggest.
+func TestHeadersCountWhatDecodersTake(t *testing.T) {
+	frame := func(sampling, names string) []byte {
+		content := []byte("\xff\xd8\xff\xc0\x00\x11\x08\x00\x64\x00\x64\x03")
+		for i := range 3 {
+			content = append(content, names[i], sampling[i], 0)
+		}
+		return content
+	}
+	transparent := pngOf(100, 100, 8, 0)
+	transparent = append(transparent[:33:33], append([]byte("\x00\x00\x00\x02tRNS\x00\x07\x00\x00\x00\x00"), transparent[33:]...)...)
+	adobe := "Adobe\x00\x64\x00\x00\x00\x00\x00"
+	for _, c := range []struct {
+		name    string
+		content []byte
+		want    float64 // bytes a pixel
+	}{
+		{"gray PNG", pngOf(100, 100, 8, 0), 1},
+		{"gray PNG with a transparent shade", transparent, 4},
+		{"WebP", asWebP(t, painted(64, 64, false), false), 3},
+		{"WebP with transparency", asWebP(t, painted(64, 64, true), false), 8},
+		{"GIF", asGIF(t), 2},
+		{"JPEG", frame("\x11\x11\x11", "\x01\x02\x03"), 3},
+		{"JPEG with the usual subsampling", frame("\x22\x11\x11", "\x01\x02\x03"), 1.5},
+		{"JPEG of red, green and blue", frame("\x11\x11\x11", "RGB"), 7},
+		{"JPEG of what Adobe doesn't say", append(frame("\x11\x11\x11", "\x01\x02\x03"), "Adobe Photoshop, "+adobe...), 7},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, err := readHeader(c.content, "")
+			if err != nil || h.perPixel != c.want {
+				t.Errorf("%v bytes a pixel, %v; want %v", h.perPixel, err, c.want)
+			}
+		})
+	}
+}
+
+func asGIF(t testing.TB) []byte {
+	return encoded(t, func(w io.Writer) error { return gif.Encode(w, painted(9, 7, false), nil) })
+}
+
+// TestIngestSeesTheFrameThatIsDecoded hides a large frame in what is no segment to the
+// decoder, behind markers that have no length, and shows a small one after it.
+func TestIngestSeesTheFrameThatIsDecoded(t *testing.T) {
+	large := "\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
+	small := "\xff\xc0\x00\x11\x08\x00\x08\x00\x08\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
+	for _, marker := range []string{"\x00", "\x01", "\xd0", "\xd7", "\xd8"} {
+		content := append([]byte("\xff\xd8\xff"+marker+large), make([]byte, 0xffc0-len(large))...)
+		content = append(content, small...)
+		if h, err := readHeader(content, ""); err == nil {
+			t.Errorf("after %x: taken for %d × %d", marker, h.width, h.height)
+		}
+	}
+}
+
 func largerThanItsCanvas(t *testing.T) []byte {
 	content := asWebP(t, painted(64, 64, true), false)
 	at := bytes.Index(content, []byte("VP8X"))

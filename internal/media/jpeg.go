@@ -31,6 +31,9 @@ func jpegHeader(content []byte) (h header, err error) {
 			at++ // a fill byte
 			continue
 		}
+		if kind < 0xc0 || kind >= 0xd0 && kind <= 0xd8 {
+			return h, broken("JPEG", nil) // markers without a length, which the decoder passes over
+		}
 		if size < 2 || at+2+size > len(content) {
 			return h, broken("JPEG", nil)
 		}
@@ -39,7 +42,11 @@ func jpegHeader(content []byte) (h header, err error) {
 		case kind == 0xe1 && h.orientation == 1 && bytes.HasPrefix(body, exifMark):
 			h.orientation = tiffOrientation(body[len(exifMark):])
 		case kind >= 0xc0 && kind <= 0xc2:
-			return h.frame(body, kind == 0xc2)
+			h, err = h.frame(body, kind == 0xc2)
+			if err == nil && maybeRGB(content, body) {
+				h.perPixel += 4
+			}
+			return h, err
 		case kind == 0xda, kind == 0xd9:
 			return h, broken("JPEG", nil) // data before it is said what of
 		}
@@ -55,20 +62,18 @@ func (h header) frame(body []byte, progressive bool) (header, error) {
 		return h, broken("JPEG", io.ErrUnexpectedEOF)
 	}
 	h.height, h.width = int(binary.BigEndian.Uint16(body[1:])), int(binary.BigEndian.Uint16(body[3:]))
-	components := float64(body[5])
-	h.perPixel = components
+	h.perPixel = samples(body)
 	if progressive {
-		h.perPixel += 4 * components * sampled(body)
+		h.perPixel *= 1 + 4
 	}
-	if components == 4 {
+	if body[5] == 4 {
 		h.perPixel += 4 // it is made CMYK of four planes
 	}
 	return h, nil
 }
 
-// sampled is the share of samples that the components have of those that they would have
-// without subsampling.
-func sampled(body []byte) float64 {
+// samples is how many samples a pixel has: 3 in color, 1.5 with the usual subsampling.
+func samples(body []byte) float64 {
 	var most, sum float64
 	n := int(body[5])
 	for i := range n {
@@ -76,9 +81,29 @@ func sampled(body []byte) float64 {
 		most, sum = max(most, factor), sum+factor
 	}
 	if most == 0 {
-		return 1
+		return float64(n)
 	}
-	return sum / most / float64(n)
+	return sum / most
+}
+
+// maybeRGB reports whether a picture of three components may be made RGB of them: by their
+// names, or by what Adobe's segment says, wherever the decoder may find one.
+func maybeRGB(content, frame []byte) bool {
+	if frame[5] != 3 {
+		return false
+	}
+	if frame[6] == 'R' && frame[9] == 'G' && frame[12] == 'B' {
+		return true
+	}
+	const transform = 6 // after the name, version and flags
+	for rest, found := content, true; ; {
+		if _, rest, found = bytes.Cut(rest, []byte("Adobe")); !found {
+			return false
+		}
+		if len(rest) > transform && rest[transform] == 0 {
+			return true
+		}
+	}
 }
 
 // tiffOrientation reads the tag 0x0112 of a TIFF's first directory; 1 where it has none.
