@@ -30,8 +30,8 @@ func (h *house) openMedia() (err error) {
 
 // takePicture makes a picture that may be shown of an uploaded one, and puts it into the
 // blob store unless it is only asked whether that could be done.
-func (h *house) takePicture(ctx context.Context, content []byte, dryRun bool) (market.Image, error) {
-	m, err := media.Ingest(ctx, bytes.NewReader(content), "")
+func (h *house) takePicture(ctx context.Context, content io.Reader, dryRun bool) (market.Image, error) {
+	m, err := media.Ingest(ctx, content, "")
 	if err != nil || dryRun {
 		return m.Image, err
 	}

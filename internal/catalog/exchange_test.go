@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -80,13 +81,17 @@ func newStand(t *testing.T) *stand {
 }
 
 // picture takes every picture as it is.
-func (s *stand) picture(ctx context.Context, content []byte, dryRun bool) (market.Image, error) {
+func (s *stand) picture(ctx context.Context, r io.Reader, dryRun bool) (market.Image, error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return market.Image{}, err
+	}
 	sum := blob.SumOf(content)
 	img := market.Image{SHA256: sum.String(), Type: "image/png", Width: 4, Height: 3, Size: int64(len(content))}
 	if dryRun {
 		return img, nil
 	}
-	_, err := s.blobs.Put(ctx, bytes.NewReader(content), 1<<20)
+	_, err = s.blobs.Put(ctx, bytes.NewReader(content), 1<<20)
 	return img, err
 }
 

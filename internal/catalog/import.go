@@ -25,7 +25,7 @@ type ImportOptions struct {
 	Blobs *blob.Store // for release files and pictures of a folder
 	// Picture makes of an uploaded picture one that may be shown, and puts it into the blob
 	// store (unless it is a dry run). Without it pictures are refused.
-	Picture func(ctx context.Context, content []byte, dryRun bool) (market.Image, error)
+	Picture func(ctx context.Context, content io.Reader, dryRun bool) (market.Image, error)
 }
 
 // Place is where a row is.

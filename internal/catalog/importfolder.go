@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -20,9 +19,6 @@ import (
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
 )
-
-// maxPicture bounds an uploaded picture, in bytes.
-const maxPicture = 20 << 20
 
 // folder is a folder in the exchange format that is being read.
 type folder struct {
@@ -417,14 +413,7 @@ func (im *importer) readPicture(ctx context.Context, l ImageLine) (img market.Im
 		return img, err
 	}
 	defer in.Close()
-	content, err := io.ReadAll(io.LimitReader(in, maxPicture+1))
-	if err != nil {
-		return img, fmt.Errorf("catalog: reading %s: %w", l.Path, err)
-	}
-	if len(content) > maxPicture {
-		return img, market.FieldErrorf("images", "The picture %s is larger than %d bytes.", l.Path, maxPicture)
-	}
-	img, err = im.Picture(ctx, bytes.Clone(content), im.DryRun)
+	img, err = im.Picture(ctx, in, im.DryRun)
 	img.Alt = l.Alt
 	return img, err
 }

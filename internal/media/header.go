@@ -54,12 +54,15 @@ func (h header) check() error {
 		return refused("This picture has %d × %d pixels. A side may have %d; make it smaller.", h.width, h.height, maxSide)
 	case pixels > MaxPixels:
 		return refused("This picture has %.0f million pixels. It may have %d million; make it smaller.", pixels/1e6, MaxPixels/1_000_000)
-	case pixels*h.perPixel > maxDecoded:
+	case h.decoded() > maxDecoded:
 		return refused("This picture takes %.0f MiB when it is opened, and may take %d. Make it smaller, or save it with 8 bits a channel and without \"progressive\".",
-			pixels*h.perPixel/(1<<20), maxDecoded>>20)
+			h.decoded()/(1<<20), maxDecoded>>20)
 	}
 	return nil
 }
+
+// decoded is how many bytes the picture takes when it is opened.
+func (h header) decoded() float64 { return float64(h.width) * float64(h.height) * h.perPixel }
 
 func isSVG(content []byte, declared string) bool {
 	start := content[:min(len(content), 4096)]

@@ -13,6 +13,7 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -290,6 +291,23 @@ func TestIngestShrinks(t *testing.T) {
 		if err != nil || m.Width != c.wantW || m.Height != c.wantH {
 			t.Errorf("%d × %d becomes %d × %d, %v", c.w, c.h, m.Width, m.Height, err)
 		}
+	}
+}
+
+// TestMastersComeInAgain has a picture that can't be packed into the bytes of an upload, in
+// its own dimensions: an export's pictures are imported as all others are.
+func TestMastersComeInAgain(t *testing.T) {
+	noise := image.NewNRGBA(image.Rect(0, 0, 2400, 1200))
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := 0; i < len(noise.Pix); i += 8 {
+		binary.LittleEndian.PutUint64(noise.Pix[i:], rng.Uint64())
+	}
+	m, err := encodeMaster(noise, false)
+	if err != nil || m.Width != 1800 || m.Height != 900 || len(m.Content) > MaxUpload {
+		t.Fatalf("%d bytes of %d × %d, %v", len(m.Content), m.Width, m.Height, err)
+	}
+	if again, err := ingest(m.Content); err != nil || again.SHA256 != m.SHA256 {
+		t.Errorf("it comes in again as %+v, %v", again.Image, err)
 	}
 }
 

@@ -12,7 +12,8 @@
 // # Memory
 //
 // One upload is worked on at a time, and takes at most MaxUpload for its bytes, maxDecoded
-// for its pixels and 92 MiB for its master and a copy of it: 294 MiB. Of variants, so many
+// for its pixels and 46 MiB for those of its master, or, when its own are gone, the master's,
+// a copy of them and twice MaxUpload for what they are encoded in: 152 MiB. Of variants, so many
 // are made at once as Options.Workers says, each with at most 46 MiB for the master, 30 MiB
 // for the variant and what its encoder needs, about as much again. Further ones wait, and
 // more than maxWaiting of them are refused.
@@ -33,7 +34,7 @@ const (
 	MaxUpload  = 10 << 20   // bytes
 	MaxPixels  = 50_000_000 // of a picture with 8 bits a channel
 	maxSide    = 20_000     // pixels
-	maxDecoded = 192 << 20  // bytes, of the pixels and what its decoder keeps besides
+	maxDecoded = 96 << 20   // bytes, of the pixels and what its decoder keeps besides
 )
 
 // Limits of a master, in pixels. A larger upload is shrunk.
