@@ -1,10 +1,14 @@
 package media
 
 import (
+	"bytes"
 	"cmp"
 	"container/list"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +22,7 @@ import (
 // When there are more, the ones that were asked for longest ago go first; after a start,
 // the ones that were made first.
 //
-//	DIR/{sha256}-{width}.{format}   a variant
+//	DIR/{sha256}-{width}.{format}   a variant, and the CRC-32C of it in four bytes
 //	DIR/tmp-…                       one being written; left over only by a crash
 type disk struct {
 	dir   string
@@ -32,9 +36,22 @@ type disk struct {
 }
 
 type kept struct {
-	name string
-	size int64
+	name  string
+	size  int64
+	sound bool // its sum has been compared since the start
 }
+
+// file is the content of a file that is kept.
+type file struct {
+	*io.SectionReader
+	io.Closer
+	made time.Time
+}
+
+// sumSize is of what follows the content of a file, in bytes.
+const sumSize = crc32.Size
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 const tmpStart = "tmp-"
 
@@ -67,32 +84,59 @@ func openDisk(dir string, limit int64) (*disk, error) {
 	return d, nil
 }
 
-// open opens a file for reading, fs.ErrNotExist when it isn't there.
-func (d *disk) open(name string) (*os.File, time.Time, error) {
-	if !d.touch(name) {
-		return nil, time.Time{}, fs.ErrNotExist
+// open opens a file for reading, fs.ErrNotExist when it isn't there. One that is damaged is
+// removed: its sum is compared when it is first opened after a start, its size each time.
+func (d *disk) open(name string) (*file, error) {
+	k, there := d.touch(name)
+	if !there {
+		return nil, fs.ErrNotExist
 	}
 	f, err := os.Open(filepath.Join(d.dir, name))
 	if err != nil {
 		d.forget(name)
-		return nil, time.Time{}, err
+		return nil, err
 	}
 	info, err := f.Stat()
+	if err == nil && (info.Size() != k.size || !k.sound && !d.compare(f, k)) {
+		d.forget(name)
+		err = errors.Join(fs.ErrNotExist, os.Remove(f.Name()))
+	}
 	if err != nil {
 		f.Close()
-		return nil, time.Time{}, err
+		return nil, err
 	}
-	return f, info.ModTime(), nil
+	return &file{io.NewSectionReader(f, 0, k.size-sumSize), f, info.ModTime()}, nil
 }
 
-func (d *disk) touch(name string) (there bool) {
+// compare reports whether a file has its sum, and notes it.
+func (d *disk) compare(f *os.File, k kept) bool {
+	h := crc32.New(castagnoli)
+	var sum [sumSize]byte
+	if _, err := io.Copy(h, io.NewSectionReader(f, 0, k.size-sumSize)); err != nil {
+		return false
+	}
+	if _, err := f.ReadAt(sum[:], max(0, k.size-sumSize)); err != nil || !bytes.Equal(h.Sum(nil), sum[:]) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e, ok := d.files[k.name]; ok && e.Value == k {
+		k.sound = true
+		e.Value = k
+	}
+	return true
+}
+
+// touch returns what is kept under a name, as what was asked for last.
+func (d *disk) touch(name string) (k kept, there bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e, there := d.files[name]
 	if there {
 		d.recent.MoveToFront(e)
+		k = e.Value.(kept)
 	}
-	return there
+	return k, there
 }
 
 func (d *disk) forget(name string) {
@@ -123,13 +167,14 @@ func (d *disk) put(name string, content []byte) error {
 	}
 	defer os.Remove(f.Name()) // fails when the rename has taken it, as it should
 	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	_, sumErr := f.Write(binary.BigEndian.AppendUint32(nil, crc32.Checksum(content, castagnoli)))
+	if err = errors.Join(err, sumErr, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), filepath.Join(d.dir, name)); err != nil {
 		return err
 	}
-	d.add(name, int64(len(content)))
+	d.add(name, int64(len(content))+sumSize)
 	return nil
 }
 
@@ -140,7 +185,7 @@ func (d *disk) add(name string, size int64) {
 	if e, ok := d.files[name]; ok {
 		d.drop(e)
 	}
-	d.files[name] = d.recent.PushFront(kept{name, size})
+	d.files[name] = d.recent.PushFront(kept{name: name, size: size})
 	d.bytes += size
 	for d.bytes > d.limit {
 		last := d.recent.Back()

@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -33,7 +32,8 @@ type Options struct {
 // DefaultBytes is the room that variants get on the disk where nothing is said.
 const DefaultBytes = 256 << 20
 
-// maxWaiting bounds the variants that are waited for. A page has some twenty pictures.
+// maxWaiting bounds the variants that are to be made, whether somebody still waits for them
+// or not. A page has some twenty pictures.
 const maxWaiting = 128
 
 // Variants makes pictures in the widths and formats that browsers ask for, when they ask,
@@ -92,15 +92,10 @@ func (v *Variants) Variant(ctx context.Context, img market.Image, width int, for
 		return Variant{}, market.Errorf(market.NotFound, "The picture isn't shown in this size.")
 	}
 	name := img.SHA256 + "-" + strconv.Itoa(width) + "." + string(format)
-	if f, made, err := v.disk.open(name); err == nil {
+	if f, err := v.disk.open(name); err == nil {
 		v.hits.Add(1)
-		return ofFile(f, made)
+		return ofFile(f)
 	}
-	if v.waiting.Add(1) > maxWaiting {
-		v.waiting.Add(-1)
-		return Variant{}, market.Errorf(market.Unavailable, "Too many pictures are being made at the moment. Please try again in a few seconds.")
-	}
-	defer v.waiting.Add(-1)
 	content, err := v.wait(ctx, name, img, width, format)
 	if err != nil {
 		return Variant{}, err
@@ -111,11 +106,7 @@ func (v *Variants) Variant(ctx context.Context, img market.Image, width int, for
 // wait makes a variant, or waits for another call that does. Who leaves doesn't stop it,
 // for others may wait.
 func (v *Variants) wait(ctx context.Context, name string, img market.Image, width int, format market.ImageFormat) ([]byte, error) {
-	done := v.flights.DoChan(name, func() (any, error) {
-		v.workers <- struct{}{}
-		defer func() { <-v.workers }()
-		return v.make(context.WithoutCancel(ctx), name, img, width, format)
-	})
+	done := v.flights.DoChan(name, func() (any, error) { return v.turn(context.WithoutCancel(ctx), name, img, width, format) })
 	select {
 	case r := <-done:
 		if r.Err != nil {
@@ -127,16 +118,38 @@ func (v *Variants) wait(ctx context.Context, name string, img market.Image, widt
 	}
 }
 
-func (v *Variants) make(ctx context.Context, name string, img market.Image, width int, format market.ImageFormat) ([]byte, error) {
-	m, err := v.master(ctx, img)
+// turn makes a variant when it is its turn, unless it has been made since it was looked for.
+func (v *Variants) turn(ctx context.Context, name string, img market.Image, width int, format market.ImageFormat) ([]byte, error) {
+	defer v.waiting.Add(-1)
+	if v.waiting.Add(1) > maxWaiting {
+		return nil, market.Errorf(market.Unavailable, "Too many pictures are being made at the moment. Please try again in a few seconds.")
+	}
+	v.workers <- struct{}{}
+	defer func() { <-v.workers }()
+	if f, err := v.disk.open(name); err == nil {
+		defer f.Close()
+		return io.ReadAll(f)
+	}
+	content, err := v.make(ctx, name, img, width, format)
 	if err != nil {
 		v.failed.Add(1)
+	}
+	return content, err
+}
+
+func (v *Variants) make(ctx context.Context, name string, img market.Image, width int, format market.ImageFormat) (content []byte, err error) {
+	defer func() { // nobody else would: it is on a goroutine of its own
+		if p := recover(); p != nil {
+			content, err = nil, fmt.Errorf("media: making %s: panic: %v", name, p)
+		}
+	}()
+	m, err := v.master(ctx, img)
+	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
 	height := max(1, int(math.Round(float64(img.Height)*float64(width)/float64(img.Width))))
 	if err := encode(&b, shrink(m, width, min(height, img.Height)), format); err != nil {
-		v.failed.Add(1)
 		return nil, err
 	}
 	v.made.Add(1)
@@ -181,14 +194,14 @@ type inMemory struct{ *bytes.Reader }
 func (inMemory) Close() error { return nil }
 
 // ofFile is a variant on disk. The type is of its bytes, see encode.
-func ofFile(f *os.File, made time.Time) (Variant, error) {
+func ofFile(f *file) (Variant, error) {
 	var start [16]byte
 	n, err := f.ReadAt(start[:], 0)
 	if err != nil && err != io.EOF {
 		f.Close()
 		return Variant{}, fmt.Errorf("media: %w", err)
 	}
-	return Variant{ReadSeekCloser: f, Type: typeOf(start[:n]), Made: made}, nil
+	return Variant{ReadSeekCloser: f, Type: typeOf(start[:n]), Made: f.made}, nil
 }
 
 func typeOf(start []byte) string {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/souk-market/souk/internal/market"
 	xwebp "golang.org/x/image/webp"
@@ -132,7 +133,89 @@ func TestVariantWithoutPatience(t *testing.T) {
 	<-v.workers
 }
 
-// TestCacheIsDerived deletes it, damages it and crashes it.
+// TestVariantsOfWhoHasLeftCount has strangers ask for variants and leave.
+func TestVariantsOfWhoHasLeftCount(t *testing.T) {
+	m := mastered(t, painted(700, 350, false))
+	v := shown(t, t.TempDir(), 0, m)
+	synctest.Test(t, func(t *testing.T) {
+		v.workers = make(chan struct{}, 1)
+		v.workers <- struct{}{} // another variant takes long
+		ctx, leave := context.WithCancel(context.Background())
+		leave()
+		for n := range maxWaiting {
+			img := m.Image
+			img.SHA256 = fmt.Sprint(n)
+			if _, err := v.Variant(ctx, img, 320, market.WebP); !errors.Is(err, context.Canceled) {
+				t.Errorf("who has left: %v", err)
+			}
+		}
+		synctest.Wait()
+		if _, err := v.Variant(context.Background(), m.Image, 320, market.WebP); !market.Is(err, market.Unavailable) {
+			t.Errorf("one more: %v", err)
+		}
+		<-v.workers
+		synctest.Wait()
+		read(t, v, m, 320, market.WebP)
+	})
+}
+
+func TestVariantOfAPanicIsAnError(t *testing.T) {
+	m := mastered(t, painted(700, 350, false))
+	v := shown(t, t.TempDir(), 0, m)
+	v.Master = func(context.Context, string) (io.ReadCloser, error) { panic("a decoder") }
+	for n := range int64(2) {
+		if _, err := v.Variant(context.Background(), m.Image, 320, market.WebP); err == nil || v.Stats().Failed != n+1 {
+			t.Errorf("%v, %+v", err, v.Stats())
+		}
+	}
+}
+
+// TestADamagedVariantIsMadeAgain damages a file on disk while it is kept, and before a start.
+func TestADamagedVariantIsMadeAgain(t *testing.T) {
+	m := mastered(t, painted(700, 350, false))
+	for name, damage := range map[string]func([]byte) []byte{
+		"cut short":        func(b []byte) []byte { return b[:len(b)/2] },
+		"nothing left":     func(b []byte) []byte { return nil },
+		"three bytes left": func(b []byte) []byte { return b[:3] },
+		"without its sum":  func(b []byte) []byte { return b[:len(b)-sumSize] },
+		"a bit turned": func(b []byte) []byte {
+			b[len(b)/2] ^= 4
+			return b
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			v := shown(t, dir, 0, m)
+			want := read(t, v, m, 320, market.JPEG)
+			path := filepath.Join(dir, m.SHA256+"-320.jpg")
+			kept, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, damage(kept), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if name != "a bit turned" {
+				if got := read(t, v, m, 320, market.JPEG); !bytes.Equal(got, want) || v.Stats().Made != 2 {
+					t.Errorf("%d bytes, %+v", len(got), v.Stats())
+				}
+				kept, _ = os.ReadFile(path)
+				os.WriteFile(path, damage(kept), 0o600)
+			}
+			v = shown(t, dir, 0, m)
+			for range 2 {
+				if got := read(t, v, m, 320, market.JPEG); !bytes.Equal(got, want) || v.Stats().Made != 1 {
+					t.Errorf("after a start %d bytes, %+v", len(got), v.Stats())
+				}
+			}
+			if s := v.Stats(); s.Files != 1 || s.Bytes != int64(len(want)+sumSize) {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestCacheIsDerived deletes it and crashes it.
 func TestCacheIsDerived(t *testing.T) {
 	m := mastered(t, painted(700, 350, false))
 	dir := filepath.Join(t.TempDir(), "cache")
@@ -164,14 +247,14 @@ func TestCacheForgetsWhatWasAskedForLongestAgo(t *testing.T) {
 	}
 	put := func(name string) {
 		t.Helper()
-		if err := d.put(name, make([]byte, 10)); err != nil {
+		if err := d.put(name, make([]byte, 10-sumSize)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	put("a")
 	put("b")
 	put("c")
-	f, _, err := d.open("a")
+	f, err := d.open("a")
 	if err != nil {
 		t.Fatal(err)
 	}
