@@ -65,11 +65,12 @@ func agentsIn(n int) string {
 	return fmt.Sprintf("%d agents", n)
 }
 
-// entry is a link with a note. A name is a seller's word, so it can't end the link.
+// entry is a link with a note. A name is a seller's word, so it can't end the link, also
+// where software looks for brackets alone.
 func (s *Server) entry(b *strings.Builder, name, path, note string) {
-	fmt.Fprintf(b, "- [%s](%s%s)", linkText.Replace(name), s.BaseURL, path)
+	fmt.Fprintf(b, "- [%s](%s%s)", inline(linkText.Replace(name)), s.BaseURL, path)
 	if note != "" {
-		b.WriteString(": " + note)
+		b.WriteString(": " + inline(note))
 	}
 	b.WriteString("\n")
 }

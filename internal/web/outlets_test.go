@@ -18,6 +18,7 @@ import (
 
 	"github.com/souk-market/souk/internal/market"
 	"github.com/souk-market/souk/store"
+	"github.com/souk-market/souk/views/markdown"
 )
 
 // change writes an agent's record anew after fn, and waits until the index has it.
@@ -434,6 +435,35 @@ func TestTheTwinQuotesTheSeller(t *testing.T) {
 	page := b.look("/agents/paid-thing", http.StatusOK)
 	if href, _ := page.Find("link[rel=alternate][type='text/markdown']").Attr("href"); href != "/agents/paid-thing.md" {
 		t.Errorf("the page names %q as its twin", href)
+	}
+}
+
+// TestTheTwinHasNoMarkupOfASellers: neither a name, a line nor terms bring a heading, a link
+// or a picture with them, and what is read as text has the seller's characters.
+func TestTheTwinHasNoMarkupOfASellers(t *testing.T) {
+	b := open(t, false)
+	const picture = "![p](http://elsewhere.example/p.png) <b>b</b> `c` *d*"
+	b.change(b.paid.ID, func(tx *store.Tx, a *market.Agent) error {
+		a.Name, a.Summary = "# "+picture, "- "+picture
+		a.Facts.Models = []string{"1. " + picture, "3.5 turbo"}
+		return store.Texts.Put(tx, &market.AgentText{Agent: a.ID, Refunds: "Never.\n\n## Label\n\n- Permission: none", Terms: "x\n\n# y"})
+	})
+	text := b.browser().get("/agents/paid-thing.md").body
+	doc, err := goquery.NewDocumentFromReader(strings.NewReader(markdown.HTML(text, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := doc.Find("h2:contains(Label)").Not("blockquote h2").Length(); n != 1 {
+		t.Errorf("%d labels: %s", n, text)
+	}
+	all := doc.Text()
+	for _, want := range []string{"# " + picture, "- " + picture, "Models: 1. " + picture + ", 3.5 turbo\n"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("it lacks %q: %s", want, text)
+		}
+	}
+	if llms := b.browser().get("/llms.txt").body; strings.Contains(llms, "[p]") || strings.Contains(llms, " <b>") {
+		t.Errorf("llms.txt has markup of a seller's: %s", llms)
 	}
 }
 

@@ -20,11 +20,11 @@ func (s *Server) agentTwin(d *catalog.Detail) (content, error) {
 	}
 	p := s.agentPage(d)
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n", p.Name)
+	fmt.Fprintf(&b, "# %s\n\n", inline(p.Name))
 	if p.Summary != "" {
-		fmt.Fprintf(&b, "%s\n\n", p.Summary)
+		fmt.Fprintf(&b, "%s\n\n", inline(p.Summary))
 	}
-	fmt.Fprintf(&b, "- Page: %s%s\n- Seller: %s", s.BaseURL, views.AgentPath(p.Slug), p.Seller.Name)
+	fmt.Fprintf(&b, "- Page: %s%s\n- Seller: %s", s.BaseURL, views.AgentPath(p.Slug), inline(p.Seller.Name))
 	if p.Seller.Verified {
 		b.WriteString(" (verified)")
 	}
@@ -38,8 +38,8 @@ func (s *Server) agentTwin(d *catalog.Detail) (content, error) {
 		section(&b, "Description, in the seller's words", quoted(d.Text.Description))
 	}
 	twinReleases(&b, d.Releases)
-	section(&b, "Refunds", p.Refunds)
-	section(&b, "Licence", p.License)
+	section(&b, "Refunds", asWhose(d.Text.Refunds, p.Refunds))
+	section(&b, "Licence", asWhose(d.Text.Terms, p.License))
 	return document(markdownType, []byte(b.String()))
 }
 
@@ -53,6 +53,39 @@ func quoted(text string) string {
 	return "> " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n> ")
 }
 
+// asWhose is a text as a quotation where it is the seller's own, and as it is otherwise.
+func asWhose(own, text string) string {
+	if own != "" {
+		return quoted(text)
+	}
+	return text
+}
+
+// inline is a line of a seller's as Markdown that shows its characters and nothing else: no
+// heading, list, link, picture, code or HTML comes of it.
+func inline(text string) string {
+	text = marks.Replace(text)
+	number := strings.TrimLeft(text, "0123456789")
+	switch n := len(text) - len(number); {
+	case number == "":
+	case n == 0 && strings.IndexByte("#-+=~|>", number[0]) >= 0, n > 0 && strings.HasPrefix(number[1:]+" ", " ") && strings.IndexByte(".)", number[0]) >= 0:
+		return text[:n] + `\` + number // it would begin a block where it begins a line
+	}
+	return text
+}
+
+// marks are escaped wherever they stand (CommonMark 0.31.2, 2.4).
+var marks = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "[", `\[`, "]", `\]`, "<", `\<`)
+
+// inlines are lines of a seller's, set apart by sep.
+func inlines(texts []string, sep string) string {
+	safe := make([]string, len(texts))
+	for i, text := range texts {
+		safe[i] = inline(text)
+	}
+	return strings.Join(safe, sep)
+}
+
 func (s *Server) twinOffers(b *strings.Builder, p *views.Agent) {
 	b.WriteString("\n## Price\n\n")
 	for _, o := range p.Offers {
@@ -61,9 +94,9 @@ func (s *Server) twinOffers(b *strings.Builder, p *views.Agent) {
 			price = o.Price.String()
 		}
 		if o.Name != "" {
-			price = o.Name + ": " + price
+			price = inline(o.Name) + ": " + price
 		}
-		fmt.Fprintf(b, "- %s (offer `%s`). Includes: %s\n", price, o.ID, strings.Join(o.Includes, "; "))
+		fmt.Fprintf(b, "- %s (offer `%s`). Includes: %s\n", price, o.ID, inlines(o.Includes, "; "))
 	}
 }
 
@@ -75,7 +108,7 @@ func twinLabel(b *strings.Builder, l views.Label) {
 	for _, p := range l.Permissions {
 		fmt.Fprintf(b, "- Permission: %s", p.Name)
 		if p.Detail != "" {
-			fmt.Fprintf(b, " (%s)", p.Detail)
+			fmt.Fprintf(b, " (%s)", inline(p.Detail))
 		}
 		b.WriteString("\n")
 	}
@@ -86,16 +119,16 @@ func twinLabel(b *strings.Builder, l views.Label) {
 		{"Models", l.Models}, {"Runs on", l.Runtimes}, {"Keys to bring", l.Keys}, {"Takes in", l.Inputs}, {"Gives back", l.Outputs},
 	} {
 		if len(f.values) > 0 {
-			fmt.Fprintf(b, "- %s: %s\n", f.term, strings.Join(f.values, ", "))
+			fmt.Fprintf(b, "- %s: %s\n", f.term, inlines(f.values, ", "))
 		} else if l.Declared {
 			fmt.Fprintf(b, "- %s: none\n", f.term)
 		}
 	}
 	for _, r := range l.More {
-		fmt.Fprintf(b, "- %s: %s\n", r.Term, r.Value)
+		fmt.Fprintf(b, "- %s: %s\n", inline(r.Term), inline(r.Value))
 	}
 	if l.Retention != "" {
-		fmt.Fprintf(b, "- Your data: %s\n", l.Retention)
+		fmt.Fprintf(b, "- Your data: %s\n", inline(l.Retention))
 	}
 	if l.Size > 0 {
 		fmt.Fprintf(b, "- Download: %d bytes\n", l.Size)
@@ -105,17 +138,17 @@ func twinLabel(b *strings.Builder, l views.Label) {
 func twinReleases(b *strings.Builder, list []market.AgentRelease) {
 	b.WriteString("\n## Releases\n")
 	for _, r := range list {
-		fmt.Fprintf(b, "\n### %s\n\n", orCurrent(r.Version))
+		fmt.Fprintf(b, "\n### %s\n\n", inline(orCurrent(r.Version)))
 		if !r.Released.IsZero() {
 			fmt.Fprintf(b, "- Date: %s\n", r.Released.UTC().Format("2006-01-02"))
 		}
 		if r.Channel != "" {
-			fmt.Fprintf(b, "- Channel: %s\n", r.Channel)
+			fmt.Fprintf(b, "- Channel: %s\n", inline(r.Channel))
 		}
 		if r.State == market.ReleaseYanked {
-			fmt.Fprintf(b, "- Withdrawn: %s\n", r.Reason)
+			fmt.Fprintf(b, "- Withdrawn: %s\n", inline(r.Reason))
 		} else if r.File.SHA256 != "" {
-			fmt.Fprintf(b, "- File: `%s`, %d bytes, SHA-256 `%s`\n", r.File.Name, r.File.Size, r.File.SHA256)
+			fmt.Fprintf(b, "- File: `%s`, %d bytes, SHA-256 `%s`\n", strings.ReplaceAll(r.File.Name, "`", "'"), r.File.Size, r.File.SHA256)
 		}
 		if r.Notes != "" {
 			fmt.Fprintf(b, "\n%s\n", quoted(r.Notes))
