@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/souk-market/souk/internal/catalog"
@@ -81,10 +80,7 @@ func (s *Server) offShelf(tx store.Reader, off *catalog.OffShelf) (content, erro
 
 // reviews is a page of an agent's reviews.
 func (s *Server) reviews(tx store.Reader, at address) (content, error) {
-	n, err := strconv.Atoi(at.Query("page"))
-	if err != nil || n < 1 {
-		n = 1
-	}
+	n := at.Number("page")
 	if n > maxReviewPage {
 		return content{}, market.Errorf(market.NotFound, "Reviews can be read up to page %d. Older ones count in the rating.", maxReviewPage)
 	}

@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -36,15 +37,17 @@ type address struct {
 // Path returns the value of a wildcard of the page's pattern.
 func (a address) Path(name string) string { return a.r.PathValue(name) }
 
-// Query returns a parameter of the query, "" when it isn't there. The page has to be
-// registered with the parameters that it reads.
-func (a address) Query(name string) string {
-	for _, p := range a.params {
-		if p == name {
-			return a.r.URL.Query().Get(name)
-		}
+// Number returns a parameter of the query that counts from 1, which is also what any other
+// text is taken for. The page has to be registered with the parameters that it reads.
+func (a address) Number(name string) int {
+	if !slices.Contains(a.params, name) {
+		panic("web: a page reads the parameter " + name + ", with which it isn't registered")
 	}
-	panic("web: a page reads the parameter " + name + ", with which it isn't registered")
+	n, err := strconv.Atoi(a.r.URL.Query().Get(name))
+	if err != nil {
+		return 1
+	}
+	return max(1, n)
 }
 
 // content is what a page answers with: HTML, another document, or another address.
@@ -67,7 +70,8 @@ func document(mediaType string, body []byte) (content, error) {
 // moved is a permanent redirect to a path of this site.
 func moved(to string) (content, error) { return content{moved: to}, nil }
 
-// kept makes a handler of a page, which reads those parameters of the query and no others.
+// kept makes a handler of a page, which reads those parameters of the query, numbers all of
+// them, and no others.
 func (s *Server) kept(p page, params ...string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		at := address{r, params}
@@ -106,16 +110,16 @@ func (a address) values() string {
 	}
 }
 
-// query is the parameters that the page reads, in the order of its registration.
+// query is the parameters that the page reads, in the order of its registration and in one
+// spelling: what a page takes for the same number makes no other page.
 func (a address) query() string {
 	if a.r.URL.RawQuery == "" || len(a.params) == 0 {
 		return ""
 	}
 	var b strings.Builder
-	form := a.r.URL.Query()
 	for _, p := range a.params {
-		if v := form.Get(p); v != "" {
-			b.WriteString(p + "=" + url.QueryEscape(v) + "&")
+		if n := a.Number(p); n > 1 {
+			b.WriteString(p + "=" + strconv.Itoa(n) + "&")
 		}
 	}
 	return b.String()
