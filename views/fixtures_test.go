@@ -142,8 +142,8 @@ func testReceipt(state State) Receipt {
 	return Receipt{
 		Meta: Meta{Title: "Receipt S-7K3M-92QX", NoIndex: true}, State: state, Number: "S-7K3M-92QX", Date: noon, Email: "ada@example.com",
 		Paid: "Visa ending in 4242", Total: dollars(9), TaxNote: "No tax is added.", Reason: "The bank said: insufficient funds.", Retry: "/checkout",
-		Support: Link{"Get help", "/help"},
-		Groups:  []ReceiptGroup{{Seller: testSeller, Order: "ord_1", Lines: []Goods{goods}, Subtotal: dollars(9)}},
+		Support: Link{"Get help", "/help"}, Address: "https://souk.example/o/secret",
+		Groups: []ReceiptGroup{{Seller: testSeller, Order: "ord_1", Lines: []Goods{goods}, Subtotal: dollars(9)}},
 	}
 }
 

@@ -89,6 +89,7 @@ type Receipt struct {
 	Retry   string // Declined, Expired: where to try again
 	Refresh int    // Confirming: seconds until the page asks again; 0 is 3
 	Support Link   // how to ask for help; may be empty
+	Address string // of this page, with the host; printed, for it can't be read off paper otherwise
 }
 
 // ReceiptGroup is one seller's order.

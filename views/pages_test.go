@@ -252,6 +252,18 @@ func TestGoodsOnlyWhenPaid(t *testing.T) {
 	}
 }
 
+// TestAReceiptOnPaper: it says where it is, and that the money was none.
+func TestAReceiptOnPaper(t *testing.T) {
+	doc := parse(t, ReceiptPage(testSite(), testReceipt(Paid)))
+	if got := doc.Find(".on-paper").Text(); got != "https://souk.example/o/secret" {
+		t.Errorf("the address on paper is %q", got)
+	}
+	_, paper, _ := strings.Cut(string(embedded("base.css")), "@media print")
+	if hidden, _, _ := strings.Cut(paper, "display: none"); strings.Contains(hidden, ".sandbox") || !strings.Contains(hidden, ".button") {
+		t.Errorf("on paper these are left out: %s", hidden)
+	}
+}
+
 func TestOnlyAnOpenPaymentRefreshes(t *testing.T) {
 	for state, want := range map[State]string{Paid: "", Declined: "", Expired: "", Confirming: "3"} {
 		html := render(t, ReceiptPage(testSite(), testReceipt(state)))

@@ -21,7 +21,7 @@ func (s *Server) receipt(w http.ResponseWriter, r *http.Request) error {
 			s.setCount(w, len(c.Lines))
 		}
 	}
-	return s.private(w, r, http.StatusOK, views.ReceiptPage(s.site(r.Context()), receiptPage(rec)))
+	return s.private(w, r, http.StatusOK, views.ReceiptPage(s.site(r.Context()), s.receiptPage(rec)))
 }
 
 var receiptStates = map[market.GroupState]views.State{
@@ -35,11 +35,11 @@ var receiptStates = map[market.GroupState]views.State{
 	market.GroupCanceled:           views.Expired,
 }
 
-func receiptPage(rec *order.Receipt) views.Receipt {
+func (s *Server) receiptPage(rec *order.Receipt) views.Receipt {
 	page := views.Receipt{
 		Meta: views.Meta{Title: "Receipt " + rec.Checkout.Number, NoIndex: true}, State: receiptStates[rec.State],
 		Number: rec.Checkout.Number, Date: rec.Checkout.Created, Email: rec.Checkout.Email, Total: rec.Checkout.Total,
-		TaxNote: taxNote, Retry: "/cart",
+		TaxNote: taxNote, Retry: "/cart", Address: s.BaseURL + "/o/" + rec.Checkout.Receipt,
 	}
 	if rec.Payment != nil && page.State == views.Confirming && rec.Payment.URL != "" {
 		page.Retry = rec.Payment.URL
