@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
+	"golang.org/x/net/html"
 )
 
 // TestEveryPage holds all pages to what every page promises: one main with one heading,
@@ -29,11 +30,28 @@ func TestEveryPage(t *testing.T) {
 			if href, _ := doc.Find("body > a").First().Attr("href"); href != "#main" {
 				t.Errorf("the first link of the body leads to %q, want #main", href)
 			}
+			checkAttributes(t, render(t, c))
 			checkNames(t, doc)
 			checkPolicy(t, doc)
 			checkReferences(t, doc)
 			checkHeadings(t, doc)
 		})
+	}
+}
+
+// checkAttributes wants no element to have an attribute twice, which parsers pass over, nor a
+// word of a template's language for one.
+func checkAttributes(t *testing.T, page string) {
+	t.Helper()
+	for z := html.NewTokenizer(strings.NewReader(page)); z.Next() != html.ErrorToken; {
+		token := z.Token()
+		seen := map[string]bool{"else": true, "if": true}
+		for _, a := range token.Attr {
+			if seen[a.Key] {
+				t.Errorf("%s has %q twice, or shouldn't have it", token, a.Key)
+			}
+			seen[a.Key] = true
+		}
 	}
 }
 

@@ -66,8 +66,8 @@ func (s *Server) feed(w http.ResponseWriter, r *http.Request) error {
 		home: s.BaseURL + strings.TrimSuffix(r.URL.EscapedPath(), "/feed."+ext) + query,
 	}
 	for _, l := range f.items {
-		if l.Updated.After(f.updated) {
-			f.updated = l.Updated
+		if at := changed(&l.Agent); at.After(f.updated) {
+			f.updated = at
 		}
 	}
 	body, err := s.atom(&f)
@@ -209,7 +209,7 @@ func (s *Server) atom(f *feed) ([]byte, error) {
 	}
 	for _, l := range f.items {
 		e := atomEntry{
-			ID: s.tagURI(string(l.ID)), Title: l.Name, Updated: rfc3339(l.Updated), Published: rfc3339(l.Created), Author: l.Seller.Name,
+			ID: s.tagURI(string(l.ID)), Title: l.Name, Updated: rfc3339(changed(&l.Agent)), Published: rfc3339(l.Created), Author: l.Seller.Name,
 			Links:   []atomLink{{Rel: "alternate", Type: "text/html", Href: s.BaseURL + views.AgentPath(l.Slug)}},
 			Summary: summaryOf(&l),
 		}
@@ -229,6 +229,15 @@ func rfc3339(t time.Time) string {
 		t = time.Unix(0, 0)
 	}
 	return t.UTC().Format(time.RFC3339)
+}
+
+// changed is when a listing last changed for readers here: as its source tells it, and never
+// before it was listed.
+func changed(a *market.Agent) time.Time {
+	if a.Updated.Before(a.Created) {
+		return a.Created
+	}
+	return a.Updated
 }
 
 // summaryOf is an agent's promise with its price.
@@ -262,7 +271,7 @@ func (s *Server) jsonFeed(f *feed) ([]byte, error) {
 	for i, l := range f.items {
 		items[i] = item{
 			ID: s.tagURI(string(l.ID)), URL: s.BaseURL + views.AgentPath(l.Slug), Title: l.Name, Text: summaryOf(&l), Summary: l.Summary,
-			Image: s.BaseURL + ogPath(&l.Agent), Published: rfc3339(l.Created), Modified: rfc3339(l.Updated),
+			Image: s.BaseURL + ogPath(&l.Agent), Published: rfc3339(l.Created), Modified: rfc3339(changed(&l.Agent)),
 			Authors: []author{{l.Seller.Name, s.BaseURL + views.SellerPath(l.Seller.Slug)}}, Tags: l.Tags,
 		}
 	}

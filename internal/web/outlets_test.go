@@ -363,6 +363,10 @@ func TestFeeds(t *testing.T) {
 		a.Name, a.Summary, a.Updated = nasty, nasty, time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC)
 		return nil
 	})
+	b.change(b.paid.ID, func(_ *store.Tx, a *market.Agent) error {
+		a.Updated = time.Time{}
+		return nil
+	})
 	var atom struct {
 		ID      string `xml:"id"`
 		Updated string `xml:"updated"`
@@ -371,9 +375,11 @@ func TestFeeds(t *testing.T) {
 			Href string `xml:"href,attr"`
 		} `xml:"link"`
 		Entries []struct {
-			ID     string `xml:"id"`
-			Title  string `xml:"title"`
-			Author string `xml:"author>name"`
+			ID        string    `xml:"id"`
+			Title     string    `xml:"title"`
+			Author    string    `xml:"author>name"`
+			Updated   time.Time `xml:"updated"`
+			Published time.Time `xml:"published"`
 		} `xml:"entry"`
 	}
 	p := b.browser().get("/search/feed.atom?q=thing")
@@ -385,6 +391,11 @@ func TestFeeds(t *testing.T) {
 	}
 	if e := atom.Entries[0]; e.Author != "Attic" || !strings.HasSuffix(e.ID, ":"+string(b.free.ID)) || strings.ReplaceAll(e.Title, "\ufffd", "\x01") != nasty {
 		t.Errorf("the first entry: %+v", e)
+	}
+	for _, e := range atom.Entries {
+		if e.Updated.Before(e.Published) {
+			t.Errorf("%s was changed at %s, before it was listed at %s", e.Title, e.Updated, e.Published)
+		}
 	}
 	var feed struct {
 		Version string
