@@ -62,7 +62,7 @@ func (e *entry) describe(h http.Header, v *variant) {
 // 13.1.2): proxies weaken what they compress.
 func (e *entry) heldBy(lines []string) string {
 	for _, line := range lines {
-		if strings.TrimSpace(line) == "*" {
+		if line == "*" {
 			return e.tag + tagSuffixes[edge.Identity]
 		}
 		_, rest, found := strings.Cut(line, e.tag)

@@ -108,7 +108,7 @@ func (c *Cache) grow(e *entry, n int) {
 }
 
 func (c *Cache) makeRoom(q *queue, bytes int64) {
-	for q.bytes+bytes > q.limit && q.len > 0 {
+	for q.bytes+bytes > q.limit { // an empty queue has room for any page
 		c.remove(q.victim())
 		c.stats.evictions.Add(1)
 	}

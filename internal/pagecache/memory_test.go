@@ -195,6 +195,12 @@ func TestReadersAreThoseTouched(t *testing.T) {
 			t.Fatalf("%x: %d pages that aren't there", k, len(got))
 		}
 	}
+	for e := range sets {
+		r.remove(e)
+	}
+	if len(r.points)+len(r.groups)+len(r.lengths)+len(r.sorted) > 0 {
+		t.Errorf("of nothing it keeps %+v", r)
+	}
 }
 
 func someReads(rng *rand.Rand, key func() store.Key) *store.ReadSet {
@@ -214,4 +220,75 @@ func someReads(rng *rand.Rand, key func() store.Key) *store.ReadSet {
 		s.Ranges = append(s.Ranges, g)
 	}
 	return s
+}
+
+// TestWhatIsCounted holds the bytes of a page to what is in memory of it.
+func TestWhatIsCounted(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{Bytes: 1 << 20})
+	if c.found.limit+c.absent.limit != 1<<20 {
+		t.Errorf("there is room for %d and %d bytes", c.found.limit, c.absent.limit)
+	}
+	text := []byte(strings.Repeat("<p>text</p>", 1_000))
+	name := strings.Repeat("k", 300)
+	e, _, err := c.page(context.Background(), keyOf(name), func(tx store.Reader) (Page, error) {
+		for n := range 200 {
+			for range 2 {
+				if _, err := store.Agents.Has(tx, agentID(n)); err != nil {
+					return Page{}, err
+				}
+			}
+		}
+		return Page{Type: "text/html", Body: text}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.links) != 200 {
+		t.Errorf("200 keys that were read twice have %d links", len(e.links))
+	}
+	plain := c.Stats().Bytes
+	if least := int64(len(text) + 2*len(name) + 200*linkSize); plain < least {
+		t.Errorf("%d bytes are counted, of %d at least", plain, least)
+	}
+	packed := c.in(e, edge.Gzip).body
+	if again := c.in(e, edge.Gzip).body; &again[0] != &packed[0] {
+		t.Error("it is packed for each request")
+	}
+	if got := c.Stats().Bytes; got != plain+int64(cap(packed)) {
+		t.Errorf("with a variant of %d bytes %d are counted, before %d", cap(packed), got, plain)
+	}
+	wantWhole(t, c)
+}
+
+// TestVariantsMakeRoom has pages packed that fill the cache, and one that is dropped by then.
+func TestVariantsMakeRoom(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{Bytes: 256 << 10})
+	var pages []*entry
+	for n := 0; c.Stats().Evictions == 0; n++ {
+		put(t, c, fmt.Sprint(n), http.StatusOK, 10_000)
+		pages = append(pages, c.lookUp(keyOf(fmt.Sprint(n)), 0))
+	}
+	for _, e := range pages { // the first is evicted already
+		for coding := range edge.Codings {
+			if v := c.in(e, coding); len(v.body) == 0 {
+				t.Errorf("no bytes in coding %d", coding)
+			}
+			wantWhole(t, c)
+		}
+	}
+}
+
+// TestAHitAfterACommitCounts: a page that is asked for after an unrelated commit stays, as
+// others do.
+func TestAHitAfterACommitCounts(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{})
+	body(t, c, "moved/old")
+	update(t, db, func(tx *store.Tx) error { return store.Agents.Put(tx, anAgent(1, 1, "tool")) })
+	body(t, c, "moved/old")
+	if e := c.pages[keyOf("moved/old")]; e == nil || !e.visited.Load() {
+		t.Errorf("%+v isn't marked", e)
+	}
 }

@@ -2,6 +2,7 @@ package pagecache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -199,6 +200,50 @@ func TestAPartOfEarlierIsKeptInstead(t *testing.T) {
 		t.Errorf("built %d times", built)
 	}
 	wantWhole(t, c)
+}
+
+// TestPartsThatAreNotKept are built each time they are asked for.
+func TestPartsThatAreNotKept(t *testing.T) {
+	broken := errors.New("broken")
+	for name, build := range map[string]func(tx store.Reader) (string, int, error){
+		"an error":      func(store.Reader) (string, int, error) { return "half", 4, broken },
+		"the time":      func(tx store.Reader) (string, int, error) { return tx.Now().String(), 30, nil },
+		"a large value": func(store.Reader) (string, int, error) { return "", 1 << 20, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := storetest.Open(t)
+			c := New(db, Options{Bytes: 1 << 20})
+			built := 0
+			for range 2 {
+				err := db.View(context.Background(), shop, func(tx *store.ReadTx) error {
+					_, err := Part(c, tx, Key{Route: "part"}, func(tx store.Reader) (string, int, error) {
+						built++
+						return build(tx)
+					})
+					return err
+				})
+				if (name == "an error") != errors.Is(err, broken) {
+					t.Error(err)
+				}
+			}
+			if built != 2 || c.Stats().Pages != 0 {
+				t.Errorf("built %d times, %+v", built, c.Stats())
+			}
+		})
+	}
+}
+
+// TestPartsAreCounted with the keys that they have read.
+func TestPartsAreCounted(t *testing.T) {
+	db := storetest.Open(t)
+	c := New(db, Options{})
+	err := db.View(context.Background(), shop, func(tx *store.ReadTx) error {
+		_, err := Part(c, tx, Key{Route: "part"}, func(store.Reader) (int, int, error) { return 1, 1_000, nil })
+		return err
+	})
+	if s := c.Stats(); err != nil || s.Bytes < 1_000+entrySize+partSize {
+		t.Errorf("%+v, %v", s, err)
+	}
 }
 
 func wantOneMoment(t *testing.T, c *Cache, page string) {

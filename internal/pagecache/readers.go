@@ -88,7 +88,7 @@ func (l *link) before(first *link) {
 func (r *readers) stretch(g store.Range) *stretch {
 	group := maphash.Bytes(r.seed, g.Prefix)
 	for _, s := range r.groups[group] {
-		if bytes.Equal(s.From, g.From) && bytes.Equal(s.To, g.To) && (s.To == nil) == (g.To == nil) {
+		if bytes.Equal(s.From, g.From) && bytes.Equal(s.To, g.To) {
 			return s
 		}
 	}
