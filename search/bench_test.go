@@ -57,6 +57,7 @@ func filled(b *testing.B) (*running, []market.Agent) {
 	lsn := put(b, db, agents...)
 	ix := start(b, Options{Dir: b.TempDir(), DB: db})
 	ix.wait(lsn)
+	ix.warm()
 	return ix, agents
 }
 

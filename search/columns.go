@@ -33,6 +33,7 @@ type columns struct {
 	newest      map[market.TenantID]int64           // the greatest updated of each
 
 	orders       orders
+	lift         lazy[*lifts]
 	lexicons     lexicons
 	nameStarts   lazyStarts
 	sellerStarts lazyStarts

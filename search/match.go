@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/bits"
 	"strings"
 	"sync"
 
@@ -250,17 +249,20 @@ func (r *ranking) segment(n int) {
 	sc := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(sc)
 	seg := &r.view.segs[n]
-	rows := sc.list(r.tally.narrowed(seg, matches))
 	r.tally.matched += int(matches.GetCardinality())
-	rows = r.tally.pass(seg, rows, sc)
-	if by, ok := r.order(); ok {
+	matches = r.tally.narrowed(seg, matches)
+	by, ordered := r.order()
+	if r.tally.idle() && !ordered {
+		r.tally.total += int(matches.GetCardinality())
+		r.best(n, matches, sc)
+		return
+	}
+	rows := r.tally.pass(seg, sc.list(matches), sc)
+	if ordered {
 		r.inOrder(seg, seg.ordered(by), rows, sc)
 		return
 	}
-	place := r.score(n, matches, rows, sc)
-	for _, row := range rows {
-		r.page.offer(place(row))
-	}
+	r.rankAll(n, matches, rows, sc)
 }
 
 // order is the order of results that isn't a ranking's.
@@ -283,59 +285,12 @@ func (r *ranking) inOrder(seg *segmentView, o *order, rows []uint32, sc *scratch
 	}
 }
 
-// score returns the function that ranks a row.
-func (r *ranking) score(n int, matches *roaring.Bitmap, rows []uint32, sc *scratch) func(uint32) hit {
-	seg := &r.view.segs[n]
-	r.addWeights(n, matches, rows, sc)
-	names, err := r.names(n)
-	return func(row uint32) hit {
-		h := hit{seg: seg, row: row, score: float64(sc.scores[row]) * r.factor(seg, row, sc)}
-		if err == nil && n < len(r.begin) {
-			h.score *= 1 + r.rank.Begins*r.beginShare(names, n, row)
-		}
-		switch {
-		case r.name != 0 && seg.nameKey[row] == r.name:
-			h.tier = tierName
-		case bits.OnesCount16(sc.sure[row]) == len(r.terms):
-			h.tier = tierSure
-		case r.guessed != 0 && seg.nameKey[row] == r.guessed:
-			h.tier = tierGuessedName
-		}
-		return h
-	}
-}
-
-// factor is what the sum of a row's weights is multiplied by.
-func (r *ranking) factor(seg *segmentView, row uint32, sc *scratch) float64 {
-	days := (r.view.newest[r.tenant] - seg.updated[row]) / 86_400
-	f := float64(r.fresh[min(max(days, 0), maxDays)]) * r.rank.liked(float64(seg.rating[row])/1_000)
-	if p := seg.popularity[row]; p > 0 {
-		f *= r.rank.fame(p)
-	}
-	if bits.OnesCount16(sc.named[row]) == len(r.terms) {
-		f *= 1 + r.rank.Covers*min(1, float64(len(r.terms))/float64(seg.nameWords[row]))
-	}
-	if r.name != 0 && (seg.tailKey[row] == r.name || seg.tailKey[row] == r.guessed) {
-		f *= 1 + r.rank.Tail
-	}
-	return f
-}
-
-// beginShare is the share of a row's name that the query is the beginning of.
-func (r *ranking) beginShare(names *nameList, segment int, row uint32) float64 {
-	at := int(names.at[row])
-	if b := r.begin[segment]; at < b.start || at >= b.end {
-		return 0
-	}
-	return float64(len(r.key)) / float64(len(names.keys[at]))
-}
-
 // addWeights sums up for every row the weights of the ways in which it matches, and marks
 // the terms that its name has, and those that it has without a guess.
 func (r *ranking) addWeights(n int, matches *roaring.Bitmap, rows []uint32, sc *scratch) {
 	sc.reset(rows, r.view.rows)
 	for i, t := range r.terms {
-		idf := math.Log(1 + (r.docs-float64(t.n)+0.5)/(float64(t.n)+0.5))
+		idf := r.idf(t)
 		for _, src := range t.sources {
 			named, sure := uint16(0), uint16(0)
 			if src.how&inName != 0 {
@@ -344,7 +299,7 @@ func (r *ranking) addWeights(n int, matches *roaring.Bitmap, rows []uint32, sc *
 			if src.how&guess == 0 {
 				sure = 1 << i
 			}
-			sc.add(r.among(src.rows[n], matches), float32(idf*src.weight), named, sure)
+			sc.add(roaring.And(src.rows[n], matches), float32(idf*src.weight), named, sure)
 		}
 		for _, src := range t.beside {
 			sc.add(roaring.And(src.rows[n], matches), float32(idf*src.weight), 0, 0)
@@ -352,12 +307,9 @@ func (r *ranking) addWeights(n int, matches *roaring.Bitmap, rows []uint32, sc *
 	}
 }
 
-// among are the rows of a source that match.
-func (r *ranking) among(rows, matches *roaring.Bitmap) *roaring.Bitmap {
-	if len(r.terms) == 1 && len(r.must) == 0 && len(r.not) == 0 {
-		return rows // of one term all do
-	}
-	return roaring.And(rows, matches)
+// idf is a term's rarity.
+func (r *ranking) idf(t *term) float64 {
+	return math.Log(1 + (r.docs-float64(t.n)+0.5)/(float64(t.n)+0.5))
 }
 
 func (r *ranking) ids() []market.AgentID {

@@ -1,6 +1,9 @@
 package search
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // heapPages is the number of hits up to which the first are kept in a heap. Beyond, all
 // hits are kept and the page is selected from them.
@@ -26,6 +29,18 @@ func (t *top) offer(h hit) {
 		t.hits[0] = h
 		t.sink()
 	}
+}
+
+// least is the score below which no hit is taken any longer, other than that of a listing
+// whose name is the query.
+func (t *top) least() float64 {
+	switch {
+	case len(t.hits) < t.n || t.n > heapPages || t.n == 0 || t.hits[0].tier < tierSure:
+		return math.Inf(-1)
+	case t.hits[0].tier > tierSure:
+		return math.Inf(1)
+	}
+	return t.hits[0].score
 }
 
 // rise moves the last hit to its place in the heap.

@@ -35,6 +35,7 @@ type term struct {
 	rows    rowSet   // all rows that match
 	sure    rowSet   // of these, those that match without a guess
 	n       int      // their number, guesses included
+	guessed bool     // some are
 }
 
 // source is one way in which a term matches: some rows, and what it adds to their score.
@@ -59,12 +60,20 @@ func (t *term) add(rows rowSet, weight float64, how how) {
 	if rows.count() == 0 {
 		return
 	}
-	t.rows = union(t.rows, rows)
-	if how&guess == 0 {
-		t.sure = union(t.sure, rows)
+	t.weigh(rows, weight, how)
+	if how&guess != 0 {
+		t.rows, t.guessed = union(t.rows, rows), true
+	} else if t.sure = union(t.sure, rows); t.guessed {
+		t.rows = union(t.rows, rows)
+	} else {
+		t.rows = t.sure
 	}
-	t.sources = append(t.sources, source{rows, weight, how})
 	t.n = t.rows.count()
+}
+
+// weigh adds a source whose rows are also among those of another.
+func (t *term) weigh(rows rowSet, weight float64, how how) {
+	t.sources = append(t.sources, source{rows, weight, how})
 }
 
 // shown is the word as a person is told it was understood.
@@ -180,9 +189,12 @@ func (s *searcher) addWord(t *term, word string, factor float64, how how) error 
 	if err != nil {
 		return err
 	}
-	t.add(rows, s.rank.Name*factor, how|inName)
 	if t.inName {
+		t.add(rows, s.rank.Name*factor, how|inName)
 		return nil
+	}
+	if rows.count() > 0 {
+		t.weigh(rows, s.rank.Name*factor, how|inName)
 	}
 	if rows, err = s.textRows(word); err != nil {
 		return err
