@@ -142,8 +142,9 @@ func (ix *Index) readAll(ctx context.Context, g *generation, to chan<- portion) 
 			}
 			more = read >= buildDocs
 			if held += read; held >= heldDocs {
-				if held = 0; g.hold(ctx) != nil {
-					return ctx.Err()
+				held = 0
+				if err := g.hold(ctx); err != nil {
+					return err
 				}
 			}
 			select {

@@ -404,6 +404,28 @@ func TestUnfinishedRebuild(t *testing.T) {
 	}
 }
 
+// A build whose background task dies fails: it isn't taken for one with fewer agents.
+func TestBuildFailsWithItsTasks(t *testing.T) {
+	db := storetest.Open(t)
+	put(t, db, readAgents(t, "testdata/agents.tsv")...)
+	ix, err := Open(Options{Dir: t.TempDir(), DB: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := newGeneration(ix.dir, 1, ix.tenants, ix.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	died := errors.New("died")
+	g.failed <- died
+	if err := ix.fill(context.Background(), g); !errors.Is(err, died) {
+		t.Errorf("%v, want %v", err, died)
+	}
+	if err := errors.Join(g.close(), ix.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Damage that only a search meets has the index built anew, and costs no more than that.
 func TestDamageWhileServing(t *testing.T) {
 	db := storetest.Open(t)
@@ -420,7 +442,15 @@ func TestDamageWhileServing(t *testing.T) {
 	if !market.Is(err, market.Unavailable) {
 		t.Fatalf("%v, want unavailable", err)
 	}
-	ix.wait(putSeller(t, db, store.Ephemeral)) // the damaged index is not ready until it is built anew
+	for ended := 0; ended == 0; {
+		ix.mu.RLock()
+		built := ix.built
+		ended = ix.build.attempts
+		ix.mu.RUnlock()
+		if ended == 0 {
+			<-built
+		}
+	}
 	ix.same()
 }
 
