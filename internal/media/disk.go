@@ -166,9 +166,10 @@ func (d *disk) put(name string, content []byte) error {
 		return err
 	}
 	defer os.Remove(f.Name()) // fails when the rename has taken it, as it should
-	_, err = f.Write(content)
-	_, sumErr := f.Write(binary.BigEndian.AppendUint32(nil, crc32.Checksum(content, castagnoli)))
-	if err = errors.Join(err, sumErr, f.Sync(), f.Close()); err != nil {
+	if _, err = f.Write(content); err == nil {
+		_, err = f.Write(binary.BigEndian.AppendUint32(nil, crc32.Checksum(content, castagnoli)))
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), filepath.Join(d.dir, name)); err != nil {
