@@ -240,11 +240,15 @@ func changed(a *market.Agent) time.Time {
 	return a.Updated
 }
 
-// summaryOf is an agent's promise with its price.
+// summaryOf is an agent's promise with its lowest price.
 func summaryOf(l *catalog.Listing) string {
+	least, from := lowest(&l.Agent)
 	price := "Free."
-	if !l.Offer.Price.IsZero() {
-		price = l.Offer.Price.String() + "."
+	switch {
+	case from:
+		price = "From " + least.String() + "."
+	case !least.IsZero():
+		price = least.String() + "."
 	}
 	return strings.TrimSpace(l.Summary + " " + price)
 }

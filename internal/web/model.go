@@ -14,17 +14,24 @@ func cards(ls []catalog.Listing) []views.Card {
 	return cc
 }
 
-func card(l *catalog.Listing) views.Card {
-	price, several := l.Offer.Price, false
-	for _, o := range l.Also {
-		several = several || o.Price != l.Offer.Price
+// lowest is an agent's lowest price, and whether there are others above it, so that it is
+// what prices start from. Nothing is not said to be a start.
+func lowest(a *market.Agent) (price market.Money, from bool) {
+	price = a.Offer.Price
+	for _, o := range a.Also {
+		from = from || o.Price != a.Offer.Price
 		if o.Price.Currency == price.Currency && o.Price.Amount < price.Amount {
 			price = o.Price
 		}
 	}
+	return price, from && !price.IsZero()
+}
+
+func card(l *catalog.Listing) views.Card {
+	price, from := lowest(&l.Agent)
 	c := views.Card{
 		Slug: l.Slug, Seed: string(l.ID), Name: l.Name, Summary: l.Summary, Seller: l.Seller.Name, Verified: !l.Seller.Verified.IsZero(),
-		Category: string(l.Category), Price: price, From: several && !price.IsZero(), Version: l.Release.Version,
+		Category: string(l.Category), Price: price, From: from, Version: l.Release.Version,
 		Updated: views.When{Time: l.Updated, MonthOnly: true}, Downloads: l.Popularity, Rating: l.Rating.Mean(), Ratings: l.Rating.Count(),
 	}
 	if len(l.Images) > 0 {

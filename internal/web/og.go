@@ -29,9 +29,10 @@ func (s *Server) og(tx store.Reader, at address) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	price := views.Price(views.English, a.Offer.Price)
-	if len(a.Also) > 0 {
-		price = ""
+	least, from := lowest(&a)
+	price := views.Price(views.English, least)
+	if from {
+		price = "from " + price
 	}
 	body, err := preview.PNG(preview.Card{
 		Seed: string(a.ID), Name: a.Name, Summary: a.Summary, Price: price, Seller: seller.Name, Site: s.Name,

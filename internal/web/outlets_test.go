@@ -365,6 +365,7 @@ func TestFeeds(t *testing.T) {
 	})
 	b.change(b.paid.ID, func(_ *store.Tx, a *market.Agent) error {
 		a.Updated = time.Time{}
+		a.Also = []market.Offer{{ID: "off_less", Name: "Less", Price: market.Money{Amount: 500, Currency: "USD"}}}
 		return nil
 	})
 	var atom struct {
@@ -378,6 +379,7 @@ func TestFeeds(t *testing.T) {
 			ID        string    `xml:"id"`
 			Title     string    `xml:"title"`
 			Author    string    `xml:"author>name"`
+			Summary   string    `xml:"summary"`
 			Updated   time.Time `xml:"updated"`
 			Published time.Time `xml:"published"`
 		} `xml:"entry"`
@@ -391,6 +393,9 @@ func TestFeeds(t *testing.T) {
 	}
 	if e := atom.Entries[0]; e.Author != "Attic" || !strings.HasSuffix(e.ID, ":"+string(b.free.ID)) || strings.ReplaceAll(e.Title, "\ufffd", "\x01") != nasty {
 		t.Errorf("the first entry: %+v", e)
+	}
+	if got := atom.Entries[1].Summary; !strings.HasSuffix(got, "From 5.00 USD.") {
+		t.Errorf("what costs 9.00 or 5.00 USD is summed up as %q", got)
 	}
 	for _, e := range atom.Entries {
 		if e.Updated.Before(e.Published) {
