@@ -85,7 +85,7 @@ func PNG(c Card) ([]byte, error) {
 	}
 	p.write(regular(), 32, muted, y+4, 3, c.Summary)
 	p.write(bold(), 44, deep, Height-margin, 1, c.Price)
-	p.right(regular(), 28, muted, Height-margin, c.Seller)
+	p.right(regular(), 28, muted, Height-margin, column-p.width(bold(), 44, c.Price)-margin/2, c.Seller)
 	var b bytes.Buffer
 	enc := png.Encoder{CompressionLevel: png.BestSpeed}
 	err := enc.Encode(&b, reduced(img))
@@ -115,21 +115,32 @@ func (p pen) write(f *opentype.Font, size float64, c color.Color, y, most int, t
 	return y
 }
 
-// right writes one line that ends at the column's end, in its second half.
-func (p pen) right(f *opentype.Font, size float64, c color.Color, y int, text string) {
+// right writes one line that ends at the column's end, in room pixels and no more than its
+// second half, and nothing where a word would find no room.
+func (p pen) right(f *opentype.Font, size float64, c color.Color, y, room int, text string) {
+	if room = min(room, column/2); room < 4*int(size) {
+		return
+	}
 	face := faceOf(f, size)
 	defer face.Close()
-	lines := wrap(face, shown(f, text), column/2)
+	lines := wrap(face, shown(f, text), room)
 	if len(lines) == 0 {
 		return
 	}
 	line := lines[0]
 	if len(lines) > 1 {
-		line = ended(face, line, column/2)
+		line = ended(face, line, room)
 	}
 	d := font.Drawer{Dst: p.img, Src: image.NewUniform(c), Face: face, Dot: fixed.P(left+column, y)}
 	d.Dot.X -= font.MeasureString(face, line)
 	d.DrawString(line)
+}
+
+// width is how wide a line is, in pixels.
+func (p pen) width(f *opentype.Font, size float64, text string) int {
+	face := faceOf(f, size)
+	defer face.Close()
+	return font.MeasureString(face, shown(f, text)).Ceil()
 }
 
 func (p pen) lines(f *opentype.Font, size float64, text string) int {

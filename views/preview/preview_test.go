@@ -36,6 +36,29 @@ func TestPNG(t *testing.T) {
 	}
 }
 
+// TestThePriceStandsAlone: a long seller's name doesn't run into a long price.
+func TestThePriceStandsAlone(t *testing.T) {
+	c := card
+	c.Price, c.Seller = "from 999,999.99 USD", strings.Repeat("y", 200)
+	data, err := PNG(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := left + pen{}.width(bold(), 44, c.Price)
+	blank := img.At(end+2, 2)
+	for x := end + 2; x < end+16; x++ {
+		for y := Height - margin - 40; y < Height-margin+12; y++ {
+			if img.At(x, y) != blank {
+				t.Fatalf("something is at %d, %d, beside a price that ends at %d", x, y, end)
+			}
+		}
+	}
+}
+
 func BenchmarkPNG(b *testing.B) {
 	b.ReportAllocs()
 	n := 0
