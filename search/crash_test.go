@@ -180,6 +180,15 @@ func TestBuiltAnew(t *testing.T) {
 		{"root overwritten", func(t *testing.T, dir string) {
 			write(t, filepath.Join(generationDir(dir, 1), "root.bolt"), []byte("this is no root"))
 		}},
+		{"root full of noise", func(t *testing.T, dir string) { // reading it panics
+			path := filepath.Join(generationDir(dir, 1), "root.bolt")
+			b := read(t, path)
+			for i := 2 * 4096; i < len(b); i++ {
+				b[i] = 0xa5
+			}
+			write(t, path, b)
+		}},
+		{"segment of one byte", func(t *testing.T, dir string) { write(t, segmentIn(t, dir), []byte{1}) }},
 		{"segment deleted", func(t *testing.T, dir string) { remove(t, segmentIn(t, dir)) }},
 		{"segment cut short", func(t *testing.T, dir string) {
 			b := read(t, segmentIn(t, dir))

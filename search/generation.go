@@ -160,7 +160,7 @@ func startGeneration(dir string, n int, log *slog.Logger) (*generation, error) {
 		g.queue.Close()
 		return nil, market.Errorf(market.Conflict, "The search index in %s is already open.", g.dir)
 	}
-	if err := g.engine.Open(); err != nil {
+	if err := guard(g.engine.Open); err != nil {
 		live.Delete(g.dir)
 		g.queue.Close()
 		return nil, fmt.Errorf("search: opening the index in %s: %w", g.dir, err)

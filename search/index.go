@@ -123,6 +123,9 @@ func (ix *Index) open() error {
 			return err
 		}
 		ix.log.Warn("the search index can't be used and will be built anew", "dir", generationDir(ix.dir, n), "err", err)
+		if errors.Is(err, errBroken) {
+			ix.remove(n) // Bleve may keep a lock on it
+		}
 	}
 	return nil
 }
@@ -321,8 +324,12 @@ func (ix *Index) removeOthers(keep int) {
 	}
 	numbers = slices.DeleteFunc(numbers, func(n int) bool { return n == keep })
 	for _, n := range numbers {
-		if err := os.RemoveAll(generationDir(ix.dir, n)); err != nil {
-			ix.log.Error("removing an old search index", "err", err)
-		}
+		ix.remove(n)
+	}
+}
+
+func (ix *Index) remove(n int) {
+	if err := os.RemoveAll(generationDir(ix.dir, n)); err != nil {
+		ix.log.Error("removing an old search index", "err", err)
 	}
 }
