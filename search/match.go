@@ -80,7 +80,7 @@ func (s *searcher) rowsOf(field, word string) (rowSet, error) {
 			return nil, err
 		}
 		if seg.deletions && !rows.IsEmpty() {
-			rows = roaring.And(rows, seg.live[s.tenant])
+			rows = roaring.And(rows, s.liveIn(i))
 		}
 		set[i] = rows
 	}
@@ -135,7 +135,7 @@ func (s *searcher) rowsWhere(each func(names *nameList, yield func(row uint32)))
 		rows := roaring.New()
 		each(names, rows.Add)
 		if s.view.segs[i].deletions {
-			rows.And(s.view.segs[i].live[s.tenant])
+			rows.And(s.liveIn(i))
 		}
 		set[i] = rows
 	}
@@ -144,9 +144,14 @@ func (s *searcher) rowsWhere(each func(names *nameList, yield func(row uint32)))
 
 func (s *searcher) names(i int) (*nameList, error) { return s.view.segs[i].nameList(s.tenant) }
 
-func (s *searcher) isLive(i int, row uint32) bool {
-	live := s.view.segs[i].live[s.tenant]
-	return live != nil && live.Contains(row)
+func (s *searcher) isLive(i int, row uint32) bool { return s.liveIn(i).Contains(row) }
+
+// liveIn are the tenant's rows in a segment that aren't deleted.
+func (s *searcher) liveIn(i int) *roaring.Bitmap {
+	if live := s.view.segs[i].live[s.tenant]; live != nil {
+		return live
+	}
+	return none
 }
 
 func union(a, b rowSet) rowSet {

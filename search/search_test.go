@@ -602,3 +602,21 @@ func filtersOf(t *testing.T, text string) (f Filters) {
 	}
 	return f
 }
+
+// A segment of one tenant's listings alone, of which some are gone, is searched for
+// another's too.
+func TestOtherTenantsDeletions(t *testing.T) {
+	db := storetest.Open(t)
+	const other = market.TenantID("ten_other")
+	ix := start(t, Options{Dir: t.TempDir(), DB: db, Tenants: []market.TenantID{tenant, other}})
+	ix.wait(put(t, db, newAgent("chain", "Links", "other")))
+	theirs := newAgent("chain-of-theirs", "Links too", "other")
+	ix.wait(putFor(t, db, other, theirs, newAgent("chains", "More links", "other")))
+	theirs.State = market.ListingPaused
+	ix.wait(putFor(t, db, other, theirs))
+	for _, text := range []string{"chain", "hain", "chian", "chai"} {
+		if got := ix.names(Query{Text: text}); !slices.Equal(got, []string{"chain"}) {
+			t.Errorf("%s: got %q", text, got)
+		}
+	}
+}
