@@ -19,13 +19,16 @@ const (
 	rareWords   = 6   // words of an agent, the rarest, by which others are found
 	rareShare   = 20  // a rare word is in one of so many agents at most
 	rareAtLeast = 50  // or in so many
+	wellKnown   = 256 // agents of a category, the most popular, that others lead to
 	relatedTag  = 2.0 // what a shared tag counts for, in units of its rarity; a word is 1
 	relatedHere = 1.0 // what the category counts for, and
 	relatedSell = 1.0 // the seller
 )
 
 // Related returns up to n published agents that have most in common with an agent: tags,
-// category, seller, and words that few agents have. Errors are Search's.
+// category, seller, and words that few agents have. Of a category with many agents only the
+// wellKnown most popular are returned: what many have tried is better advice, and what the
+// pages of many agents show alike is written once. Errors are Search's.
 func (ix *Index) Related(ctx context.Context, tenant market.TenantID, a *market.Agent, n int) (ids []market.AgentID, err error) {
 	v, release, err := ix.acquire()
 	if err != nil {
@@ -169,14 +172,15 @@ func tagged(seg *segmentView, t market.Tag) []uint32 {
 
 // offer offers the agents that have a sum, and sets the sums back.
 func (r *relation) offer(seg *segmentView, s *sums) {
-	seller := r.sellersRows(seg)
+	seller, known := r.sellersRows(seg), r.view.wellKnown(r.tenant)
 	for _, row := range s.rows {
 		score := s.by[row]
 		s.by[row] = 0
-		if !r.other(seg, row) {
+		category := seg.categoryOf(row)
+		if !r.other(seg, row) || seg.popularity[row] < known[category] {
 			continue
 		}
-		if seg.profiles[seg.profile[row]].profile.category == string(r.agent.Category) {
+		if category == string(r.agent.Category) {
 			score += relatedHere
 		}
 		if _, same := slices.BinarySearch(seller, row); same {
@@ -198,4 +202,34 @@ func (r *relation) sellersRows(seg *segmentView) []uint32 {
 func (r *relation) other(seg *segmentView, row uint32) bool {
 	live := seg.live[r.tenant]
 	return live != nil && live.Contains(row) && seg.ids[row] != r.agent.ID
+}
+
+func (c *columns) categoryOf(row uint32) string { return c.profiles[c.profile[row]].profile.category }
+
+// wellKnown is the popularity that makes a tenant's agents well known, by category.
+func (v *view) wellKnown(tenant market.TenantID) map[string]int64 {
+	v.known.Lock()
+	defer v.known.Unlock()
+	if least, ok := v.known.least[tenant]; ok {
+		return least
+	}
+	all := map[string][]int64{}
+	for i := range v.segs {
+		if seg := &v.segs[i]; seg.live[tenant] != nil {
+			for it := seg.live[tenant].Iterator(); it.HasNext(); {
+				row := it.Next()
+				all[seg.categoryOf(row)] = append(all[seg.categoryOf(row)], seg.popularity[row])
+			}
+		}
+	}
+	least := make(map[string]int64, len(all))
+	for category, list := range all {
+		slices.Sort(list)
+		least[category] = list[max(len(list)-wellKnown, 0)]
+	}
+	if v.known.least == nil {
+		v.known.least = map[market.TenantID]map[string]int64{}
+	}
+	v.known.least[tenant] = least
+	return least
 }

@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/blevesearch/bleve/v2/index/scorch"
@@ -18,6 +19,11 @@ type view struct {
 
 	newest map[market.TenantID]int64 // when the listing updated last was: Unix seconds
 	rows   int                       // of the largest segment: the size of scratch arrays
+
+	known struct { // made when it is asked for: see wellKnown
+		sync.Mutex
+		least map[market.TenantID]map[string]int64
+	}
 }
 
 // segmentView is a segment with its columns.

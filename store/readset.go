@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/souk-market/souk/internal/market"
 )
@@ -85,6 +86,34 @@ func (s *ReadSet) keep(key []byte) Key {
 }
 
 const readSetChunk = 2 << 10 // bytes: about fifty keys
+
+// Compact returns the set for keeping: each point once, and no memory but what the keys
+// take. size is how much that is, in bytes.
+func (s *ReadSet) Compact() (c ReadSet, size int64) {
+	c = ReadSet{LSN: s.LSN, Timed: s.Timed, Ranges: make([]Range, len(s.Ranges))}
+	points := slices.Clone(s.Points)
+	slices.SortFunc(points, func(a, b Key) int { return bytes.Compare(a, b) })
+	c.Points = slices.Clone(slices.CompactFunc(points, func(a, b Key) bool { return bytes.Equal(a, b) }))
+	keys := 0
+	for _, p := range c.Points {
+		keys += len(p)
+	}
+	for _, r := range s.Ranges {
+		keys += len(r.Prefix) + len(r.From) + len(r.To)
+	}
+	c.arena = make([]byte, 0, keys)
+	for i, p := range c.Points {
+		c.Points[i] = c.keep(p)
+	}
+	for i, r := range s.Ranges {
+		c.Ranges[i] = Range{Prefix: c.keep(r.Prefix), From: c.keep(r.From)}
+		if r.To != nil {
+			c.Ranges[i].To = c.keep(r.To)
+		}
+	}
+	const slice = 24 // bytes of a slice's header
+	return c, int64(keys + slice*(len(c.Points)+3*len(c.Ranges)))
+}
 
 // ViewReads is View, and returns what fn has read, also when fn returns an error.
 func (db *DB) ViewReads(ctx context.Context, tenant market.TenantID, fn func(tx *ReadTx) error) (ReadSet, error) {

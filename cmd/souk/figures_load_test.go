@@ -75,6 +75,22 @@ func (f *figures) until(what string, is func() bool) {
 	}
 }
 
+// rest waits until a server has done what it does by itself after an import: until it has
+// had less than a hundredth of one core for three seconds.
+func (f *figures) rest(p *process) {
+	f.b.Helper()
+	again := time.NewTicker(3 * time.Second)
+	defer again.Stop()
+	for before := p.cpu(f.b); ; {
+		<-again.C
+		now := p.cpu(f.b)
+		if now-before < 30*time.Millisecond {
+			return
+		}
+		before = now
+	}
+}
+
 // kill ends the process as a power cut would.
 func (p *process) kill() {
 	p.cmd.Process.Kill()

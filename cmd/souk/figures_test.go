@@ -373,6 +373,7 @@ func sorted[K cmp.Ordered, V any](m map[K]V) func(func(K, V) bool) {
 // net/http handler that writes the same bytes and headers, in turn; and pages that nobody
 // has asked for lately, of which a part is named that was kept all the same.
 func (f *figures) agentPage() {
+	f.rest(f.server)
 	f.loadFrom = time.Now()
 	slugs := f.slugs(20_000)
 	path := "/agents/" + slugs[len(slugs)/2]

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/souk-market/souk/internal/account"
@@ -63,6 +65,22 @@ func openHouseAs(cfg Config, standby bool) (*house, error) {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
+}
+
+// Garbage allowed before it is collected, in percent of the memory in use. At 40 a server
+// has 230 to 250 MB resident under load over 30,000 agents, where Go's 100 take 320.
+const (
+	serveGarbage  = 40
+	importGarbage = 70
+)
+
+// limitGarbage bounds garbage, unless the environment does. Most of the memory in use is
+// the store's, in large pieces that stay and cost the collector nothing; Go would let
+// garbage grow as large.
+func limitGarbage(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }
 
 // furnish opens what stands beside the database.

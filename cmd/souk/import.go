@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/souk-market/souk/internal/catalog"
@@ -46,11 +45,7 @@ func (c *importCmd) Run(ctx context.Context) (err error) {
 		}
 		defer remove()
 	}
-	// Most of an import's memory is the store's, in large pieces that stay; the collector
-	// would let garbage grow as large.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(70)
-	}
+	limitGarbage(importGarbage)
 	h, err := openHouse(cfg)
 	if err != nil {
 		return err

@@ -68,6 +68,7 @@ type part struct {
 // order and stop in the reverse one, each before the next is told to: first the edge
 // finishes its requests, last the replicas ship what the others have still written.
 func (h *house) serve(ctx context.Context, o serveOptions) error {
+	limitGarbage(serveGarbage)
 	err := h.replicate(ctx)
 	var f *front
 	if err == nil {

@@ -49,7 +49,7 @@ func stock(t *testing.T, data string, fn func(h *house, tx *store.Tx) error) {
 
 // settle has related agents found, so that a server which opens the directory has nothing
 // to write by itself.
-func settle(t *testing.T, h *house) {
+func settle(t testing.TB, h *house) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -11,11 +11,12 @@ import (
 )
 
 // How related agents are looked for. One takes 0.3 ms over 30,000 agents (BenchmarkRelated
-// of package search), so that looking at all of them takes two minutes at this pace.
+// of package search), so that looking at all of them takes one minute or three.
 const (
 	relatedKept   = 8              // of an agent: what a page shows, and some that may go off the shelf
 	relatedAtOnce = 512            // agents looked at in one go, and written in one commit
-	relatedPause  = 9              // times what it took is rested: a tenth of one core is used
+	relatedPause  = 19             // times what it took is rested: a twentieth of one core is used,
+	relatedHurry  = 4              // or a fifth, while of some nothing is known
 	relatedEvery  = 24 * time.Hour // all agents are looked at so often
 	relatedRetry  = time.Minute    // after an error
 )
@@ -37,17 +38,17 @@ func RelatedTo(tx store.Reader, id market.AgentID) ([]market.AgentID, error) {
 // KeepRelated keeps store.Related until ctx ends, and then returns nil: for every published
 // agent those that have most in common with it, as the index finds them. They are records,
 // so that pages are of one moment, can be kept until one of their records changes, and show
-// the same on a standby. An agent is looked at seconds after it has changed; all are when
-// KeepRelated begins, and once a day, because others come and go. Only what is found to be
-// different is written.
+// the same on a standby. An agent is looked at seconds after it has changed; those of which
+// nothing is known when KeepRelated begins; and all once a day, because others come and go.
+// Only what is found to be different is written.
 func (c *Catalog) KeepRelated(ctx context.Context) error {
-	for ctx.Err() == nil {
-		r := relating{Catalog: c, after: c.Store.DurableLSN()}
+	for missed := false; ctx.Err() == nil; {
+		r := relating{Catalog: c, after: c.Store.DurableLSN(), known: missed}
 		err := r.run(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if !errors.Is(err, store.ErrLogCut) {
+		if missed = errors.Is(err, store.ErrLogCut); !missed {
 			c.Logger.Error("related agents can't be kept; trying again", "in", relatedRetry, "err", err)
 			rest(ctx, relatedRetry)
 		}
@@ -61,6 +62,7 @@ type relating struct {
 	after store.LSN      // the feed is followed up to here
 	last  market.AgentID // that was looked at, of all
 	next  time.Time      // when all are looked at again; zero while they are
+	known bool           // those of which something is known are looked at too
 }
 
 func (r *relating) run(ctx context.Context) error {
@@ -79,7 +81,11 @@ func (r *relating) run(ctx context.Context) error {
 		if err := r.relate(ctx, ids); err != nil {
 			return err
 		}
-		rest(ctx, relatedPause*time.Since(began))
+		pause := time.Duration(relatedPause)
+		if !r.known {
+			pause = relatedHurry
+		}
+		rest(ctx, pause*time.Since(began))
 	}
 }
 
@@ -135,12 +141,21 @@ func (r *relating) portion(ctx context.Context) (ids []market.AgentID, err error
 			if err != nil || len(ids) == relatedAtOnce {
 				return err
 			}
-			ids = append(ids, a.ID)
+			there := false
+			if !r.known {
+				there, err = store.Related.Has(tx, a.ID)
+			}
+			if err != nil {
+				return err
+			}
+			if !there {
+				ids = append(ids, a.ID)
+			}
 		}
 		return nil
 	})
 	if len(ids) == 0 {
-		r.next = time.Now().Add(relatedEvery)
+		r.next, r.known = time.Now().Add(relatedEvery), true
 		return nil, err
 	}
 	r.last = ids[len(ids)-1]

@@ -52,9 +52,6 @@ func (c *Cache) part(k Key, at store.LSN) *entry {
 	return e
 }
 
-// partSize is what the keys take that a part has read, in bytes.
-const partSize = 4 << 10
-
 // keepPart keeps a part unless a commit has changed it meanwhile. It takes the place of
 // one that is kept: that hasn't changed either, so both are the same, and the one built
 // last is mostly of an earlier moment, for transactions that the other was too late for.
@@ -69,5 +66,7 @@ func (c *Cache) keepPart(e *entry, bytes int64) {
 	if was := c.pages[e.key]; was != nil {
 		c.remove(was)
 	}
-	c.keep(e, &e.reads, bytes+partSize)
+	var keys int64
+	e.reads, keys = e.reads.Compact()
+	c.keep(e, &e.reads, bytes+keys)
 }

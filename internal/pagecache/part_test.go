@@ -238,10 +238,17 @@ func TestPartsAreCounted(t *testing.T) {
 	db := storetest.Open(t)
 	c := New(db, Options{})
 	err := db.View(context.Background(), shop, func(tx *store.ReadTx) error {
-		_, err := Part(c, tx, Key{Route: "part"}, func(store.Reader) (int, int, error) { return 1, 1_000, nil })
+		_, err := Part(c, tx, Key{Route: "part"}, func(tx store.Reader) (int, int, error) {
+			for n := range 100 {
+				if _, err := store.Agents.Has(tx, agentID(n)); err != nil {
+					return 0, 0, err
+				}
+			}
+			return 1, 1_000, nil
+		})
 		return err
 	})
-	if s := c.Stats(); err != nil || s.Bytes < 1_000+entrySize+partSize {
+	if s := c.Stats(); err != nil || s.Bytes < 1_000+entrySize+100*int64(linkSize+len(agentID(0))) {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -48,15 +48,15 @@ const (
 // related are cards of up to relatedCards agents: of those that have most in common with
 // an agent, and where these are too few, of other popular ones of a category.
 func (s *Server) related(tx store.Reader, site views.Site, id market.AgentID, in market.Category) ([]views.Card, error) {
-	ids, err := catalog.RelatedTo(tx, id)
+	near, err := catalog.RelatedTo(tx, id)
 	list := make([]views.Card, 0, relatedCards)
-	for _, near := range ids {
+	for _, id := range near {
 		if err != nil || len(list) == relatedCards {
 			return list, err
 		}
 		var c []views.Card
-		c, err = s.cardsPart(tx, site, "card", string(near), func(tx store.Reader) ([]catalog.Listing, error) {
-			return catalog.Listings(tx, []market.AgentID{near})
+		c, err = s.cardsPart(tx, site, "card", string(id), func(tx store.Reader) ([]catalog.Listing, error) {
+			return catalog.Listings(tx, []market.AgentID{id})
 		})
 		list = append(list, c...)
 	}
@@ -75,7 +75,8 @@ func (s *Server) related(tx store.Reader, site views.Site, id market.AgentID, in
 	return list, err
 }
 
-// cardsPart is the cards of some agents, written once for all pages that show them.
+// cardsPart is the cards of some agents, none of one that isn't published, written once for
+// all pages that show them.
 func (s *Server) cardsPart(tx store.Reader, site views.Site, part, of string, read func(tx store.Reader) ([]catalog.Listing, error)) ([]views.Card, error) {
 	return pagecache.Part(s.Pages, tx, s.partKey(part, of), func(tx store.Reader) ([]views.Card, int, error) {
 		ls, err := read(tx)
