@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -152,6 +153,21 @@ func TestInBrowser(t *testing.T) {
 				}
 			}
 		}
+	})
+	t.Run("letters twice as large", func(t *testing.T) {
+		twice := func(px int64) chromedp.Action {
+			return page.SetFontSizes(&page.FontSizes{Standard: px, Fixed: px * 13 / 16})
+		}
+		run(t, ctx, twice(32))
+		for _, name := range []string{"home", "search", "agent", "agent, two offers", "seller", "cart", "cart, empty", "checkout", "receipt, paid"} {
+			var wide, cut string
+			run(t, ctx, open(name, 360, 740), chromedp.Evaluate(tooWide, &wide), chromedp.Evaluate(`[...document.querySelectorAll(".card-facts")].filter(e =>
+				e.querySelector(".price").getBoundingClientRect().bottom > e.getBoundingClientRect().bottom + 1).length ? "a price" : ""`, &cut))
+			if wide != "" || cut != "" {
+				t.Errorf("%s: too wide %q, cut off %q", name, wide, cut)
+			}
+		}
+		run(t, ctx, twice(16))
 	})
 	t.Run("without scripts", func(t *testing.T) {
 		var shown bool
