@@ -168,6 +168,37 @@ func TestRelated(t *testing.T) {
 	}
 }
 
+// TestRelatedAreWellKnown: of a large category the most popular only, however the index is
+// cut, and of a small one all.
+func TestRelatedAreWellKnown(t *testing.T) {
+	db := storetest.Open(t)
+	ix := start(t, Options{Dir: t.TempDir(), DB: db, Tenants: []market.TenantID{tenant}})
+	var small, large []market.Agent
+	for i := range wellKnown + 50 {
+		a := newAgent(fmt.Sprint("large ", i), "A tool", "large")
+		a.Popularity, a.Tags = int64(i), []market.Tag{"same"}
+		if large = append(large, a); i%100 == 0 {
+			b := newAgent(fmt.Sprint("small ", i), "A tool", "small")
+			b.Tags = []market.Tag{"rare"}
+			small = append(small, b)
+		}
+	}
+	ix.wait(put(t, db, large[:100]...))
+	ix.wait(put(t, db, append(large[100:], small...)...))
+	ids, err := ix.Related(context.Background(), tenant, &large[0], MaxRelated)
+	if err != nil || len(ids) != MaxRelated {
+		t.Errorf("%d related to one of a large category, %v", len(ids), err)
+	}
+	for _, id := range ids {
+		if i := slices.IndexFunc(large, func(a market.Agent) bool { return a.ID == id }); i >= 0 && i < 50 {
+			t.Errorf("%d is led to", i)
+		}
+	}
+	if ids, err = ix.Related(context.Background(), tenant, &small[0], MaxRelated); err != nil || len(ids) != len(small)-1 {
+		t.Errorf("%d related to one of a small category, %v", len(ids), err)
+	}
+}
+
 func TestHighlights(t *testing.T) {
 	ix, _ := shop(t)
 	for _, tt := range []struct{ query, text, want string }{
