@@ -19,7 +19,7 @@ const (
 	rareWords   = 6   // words of an agent, the rarest, by which others are found
 	rareShare   = 20  // a rare word is in one of so many agents at most
 	rareAtLeast = 50  // or in so many
-	wellKnown   = 256 // agents of a category, the most popular, that others lead to
+	wellKnown   = 128 // agents of a category, the most popular, that others lead to
 	relatedTag  = 2.0 // what a shared tag counts for, in units of its rarity; a word is 1
 	relatedHere = 1.0 // what the category counts for, and
 	relatedSell = 1.0 // the seller
