@@ -44,13 +44,35 @@ func pagePath(slug string) string { return "/pages/" + url.PathEscape(slug) }
 // terms is where the terms of sale were before they were a page.
 func (s *Server) terms(store.Reader, address) (content, error) { return moved("/pages/terms") }
 
-// lost answers at addresses where nothing is: with a search for their words.
+// lost answers at addresses where nothing is: with where it is, when that is plain, or with
+// a search for their words.
 func (s *Server) lost(w http.ResponseWriter, r *http.Request) error {
+	if to, ok := elsewhere(r.URL); ok {
+		http.Redirect(w, r, to, http.StatusMovedPermanently)
+		return nil
+	}
 	w.Header().Set("Cache-Control", "no-store")
 	return s.write(w, r, http.StatusNotFound, views.ProblemPage(s.site(r.Context()), views.Problem{
 		Meta: views.Meta{NoIndex: true}, Status: http.StatusNotFound, RequestID: edge.RequestID(r.Context()), Query: wordsOf(r.URL.Path),
 		Message: "There is no page at this address. It may have moved, or the link may be mistyped. The search below has its words.",
 	}))
+}
+
+// elsewhere is the address that is meant by one with a slash too many, or by that above all
+// agents, categories, sellers or tags: what can be found.
+func elsewhere(u *url.URL) (to string, ok bool) {
+	switch u.Path {
+	case "/agents", "/categories", "/sellers", "/tags":
+		return "/search", true
+	}
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	if len(path) == len(u.EscapedPath()) || path == "" || strings.HasPrefix(path, "//") {
+		return "", false
+	}
+	if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
+	return path, true
 }
 
 // wordsOf makes a query of the last element of a path: "/agents/pdf_reader-2.md" is "pdf reader 2".
