@@ -177,7 +177,7 @@ func (r *relation) offer(seg *segmentView, s *sums) {
 		score := s.by[row]
 		s.by[row] = 0
 		category := seg.categoryOf(row)
-		if !r.other(seg, row) || seg.popularity[row] < known[category] {
+		if !r.other(seg, row) || seg.renownOf(row).compare(known[category]) > 0 {
 			continue
 		}
 		if category == string(r.agent.Category) {
@@ -206,30 +206,43 @@ func (r *relation) other(seg *segmentView, row uint32) bool {
 
 func (c *columns) categoryOf(row uint32) string { return c.profiles[c.profile[row]].profile.category }
 
-// wellKnown is the popularity that makes a tenant's agents well known, by category.
-func (v *view) wellKnown(tenant market.TenantID) map[string]int64 {
+// renown is a place in the order of all agents: the most popular first, of equals the
+// first ID.
+type renown struct {
+	popularity int64
+	id         market.AgentID
+}
+
+func (a renown) compare(b renown) int {
+	return cmp.Or(cmp.Compare(b.popularity, a.popularity), cmp.Compare(a.id, b.id))
+}
+
+func (c *columns) renownOf(row uint32) renown { return renown{c.popularity[row], c.ids[row]} }
+
+// wellKnown is the last of a tenant's well known agents, by category.
+func (v *view) wellKnown(tenant market.TenantID) map[string]renown {
 	v.known.Lock()
 	defer v.known.Unlock()
-	if least, ok := v.known.least[tenant]; ok {
-		return least
+	if last, ok := v.known.last[tenant]; ok {
+		return last
 	}
-	all := map[string][]int64{}
+	all := map[string][]renown{}
 	for i := range v.segs {
 		if seg := &v.segs[i]; seg.live[tenant] != nil {
 			for it := seg.live[tenant].Iterator(); it.HasNext(); {
 				row := it.Next()
-				all[seg.categoryOf(row)] = append(all[seg.categoryOf(row)], seg.popularity[row])
+				all[seg.categoryOf(row)] = append(all[seg.categoryOf(row)], seg.renownOf(row))
 			}
 		}
 	}
-	least := make(map[string]int64, len(all))
+	last := make(map[string]renown, len(all))
 	for category, list := range all {
-		slices.Sort(list)
-		least[category] = list[max(len(list)-wellKnown, 0)]
+		slices.SortFunc(list, renown.compare)
+		last[category] = list[min(len(list), wellKnown)-1]
 	}
-	if v.known.least == nil {
-		v.known.least = map[market.TenantID]map[string]int64{}
+	if v.known.last == nil {
+		v.known.last = map[market.TenantID]map[string]renown{}
 	}
-	v.known.least[tenant] = least
-	return least
+	v.known.last[tenant] = last
+	return last
 }

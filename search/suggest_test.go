@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -174,11 +175,14 @@ func TestRelatedAreWellKnown(t *testing.T) {
 	db := storetest.Open(t)
 	ix := start(t, Options{Dir: t.TempDir(), DB: db, Tenants: []market.TenantID{tenant}})
 	var small, large []market.Agent
-	for i := range wellKnown + 50 {
+	for i := range wellKnown + 60 {
 		a := newAgent(fmt.Sprint("large ", i), "A tool", "large")
-		a.Popularity, a.Tags = int64(i), []market.Tag{"same"}
+		a.Popularity, a.Tags = 100, []market.Tag{"same"}
+		if i < 50 {
+			a.Popularity, a.Tags = 0, []market.Tag{"same", "near"} // nearest to the first, and not known
+		}
 		if large = append(large, a); i%100 == 0 {
-			b := newAgent(fmt.Sprint("small ", i), "A tool", "small")
+			b := newAgent(fmt.Sprint("small ", i+1_000), "A tool", "small")
 			b.Tags = []market.Tag{"rare"}
 			small = append(small, b)
 		}
@@ -189,9 +193,12 @@ func TestRelatedAreWellKnown(t *testing.T) {
 	if err != nil || len(ids) != MaxRelated {
 		t.Errorf("%d related to one of a large category, %v", len(ids), err)
 	}
+	slices.SortFunc(large, func(a, b market.Agent) int {
+		return cmp.Or(cmp.Compare(b.Popularity, a.Popularity), cmp.Compare(a.ID, b.ID)) // many are equals
+	})
 	for _, id := range ids {
-		if i := slices.IndexFunc(large, func(a market.Agent) bool { return a.ID == id }); i >= 0 && i < 50 {
-			t.Errorf("%d is led to", i)
+		if i := slices.IndexFunc(large, func(a market.Agent) bool { return a.ID == id }); i >= wellKnown {
+			t.Errorf("number %d is led to", i)
 		}
 	}
 	if ids, err = ix.Related(context.Background(), tenant, &small[0], MaxRelated); err != nil || len(ids) != len(small)-1 {

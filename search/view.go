@@ -22,7 +22,7 @@ type view struct {
 
 	known struct { // made when it is asked for: see wellKnown
 		sync.Mutex
-		least map[market.TenantID]map[string]int64
+		last map[market.TenantID]map[string]renown
 	}
 }
 
