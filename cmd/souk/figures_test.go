@@ -56,6 +56,11 @@ func BenchmarkFigures(b *testing.B) {
 		b.Skip("needs -listings with the absolute path of a file of listings, like agents.tsv")
 	}
 	f := &figures{b: b, dir: filepath.Join(b.TempDir(), "data"), replica: filepath.Join(b.TempDir(), "replica"), measured: map[string][]figure{}}
+	b.Cleanup(func() { // when the last stage, which kills it, wasn't asked for
+		if f.server != nil {
+			f.server.kill()
+		}
+	})
 	f.readListings()
 	for _, stage := range []struct {
 		name    string
