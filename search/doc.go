@@ -68,7 +68,7 @@
 //
 // Suggestions are found in memory by the beginnings of all words of names (wordstarts.go).
 // Related agents are those that share tags, category, seller or words that one in twenty
-// agents has at most (related.go).
+// agents has at most; of a large category only its most popular are among them (related.go).
 //
 // # Generations, cursor, crashes
 //

@@ -40,15 +40,16 @@ func RelatedTo(tx store.Reader, id market.AgentID) ([]market.AgentID, error) {
 // so that pages are of one moment, can be kept until one of their records changes, and show
 // the same on a standby. An agent is looked at seconds after it has changed; those of which
 // nothing is known when KeepRelated begins; and all once a day, because others come and go.
-// Only what is found to be different is written.
+// Changes that were missed, after an error, have all looked at. Only what is found to be
+// different is written.
 func (c *Catalog) KeepRelated(ctx context.Context) error {
-	for missed := false; ctx.Err() == nil; {
+	for missed := false; ctx.Err() == nil; missed = true {
 		r := relating{Catalog: c, after: c.Store.DurableLSN(), known: missed}
 		err := r.run(ctx)
 		if ctx.Err() != nil {
 			break
 		}
-		if missed = errors.Is(err, store.ErrLogCut); !missed {
+		if !errors.Is(err, store.ErrLogCut) {
 			c.Logger.Error("related agents can't be kept; trying again", "in", relatedRetry, "err", err)
 			rest(ctx, relatedRetry)
 		}

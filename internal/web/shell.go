@@ -50,13 +50,13 @@ const (
 func (s *Server) related(tx store.Reader, site views.Site, id market.AgentID, in market.Category) ([]views.Card, error) {
 	near, err := catalog.RelatedTo(tx, id)
 	list := make([]views.Card, 0, relatedCards)
-	for _, id := range near {
+	for _, other := range near {
 		if err != nil || len(list) == relatedCards {
 			return list, err
 		}
 		var c []views.Card
-		c, err = s.cardsPart(tx, site, "card", string(id), func(tx store.Reader) ([]catalog.Listing, error) {
-			return catalog.Listings(tx, []market.AgentID{id})
+		c, err = s.cardsPart(tx, site, "card", string(other), func(tx store.Reader) ([]catalog.Listing, error) {
+			return catalog.Listings(tx, []market.AgentID{other})
 		})
 		list = append(list, c...)
 	}
