@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"github.com/souk-market/souk/internal/account"
@@ -65,22 +63,6 @@ func openHouseAs(cfg Config, standby bool) (*house, error) {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
-}
-
-// Garbage allowed before it is collected, in percent of the memory in use. After ten minutes
-// of load over 30,000 agents a server has 259 MB resident at 40, and over 320 at Go's 100.
-const (
-	serveGarbage  = 30
-	importGarbage = 70
-)
-
-// limitGarbage bounds garbage, unless the environment does. Most of the memory in use is
-// the store's, in large pieces that stay and cost the collector nothing; Go would let
-// garbage grow as large.
-func limitGarbage(percent int) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
 }
 
 // furnish opens what stands beside the database.

@@ -68,7 +68,7 @@ type part struct {
 // order and stop in the reverse one, each before the next is told to: first the edge
 // finishes its requests, last the replicas ship what the others have still written.
 func (h *house) serve(ctx context.Context, o serveOptions) error {
-	limitGarbage(serveGarbage)
+	limitGarbage(leastGarbage)
 	err := h.replicate(ctx)
 	var f *front
 	if err == nil {
@@ -81,7 +81,7 @@ func (h *house) serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return errors.Join(err, f.close(), h.close())
 	}
-	parts = append(parts, part{"edge", f.Run})
+	parts = append(parts, part{"garbage", paceGarbage}, part{"edge", f.Run})
 	run := startAll(ctx, append(parts, h.listen()...))
 	h.log.Info("the marketplace is open", "address", f.baseURL, "sandbox", !h.cfg.Stripe.SecretKey.IsSet(), "version", version())
 	if o.ready != nil {

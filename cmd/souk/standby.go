@@ -36,7 +36,7 @@ func (c *standbyCmd) Run(ctx context.Context) error {
 		return err
 	}
 	cfg.follow(c.From)
-	limitGarbage(serveGarbage)
+	limitGarbage(leastGarbage)
 	s := &standby{cfg: cfg, log: cfg.logger(), promotions: make(chan promotion)}
 	if s.client, err = openReplica(cfg.Replicas[0], s.log); err != nil {
 		return err
