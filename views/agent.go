@@ -27,7 +27,7 @@ func SellerPath(slug string) string { return "/sellers/" + pathEscape(slug) }
 func TagPath(tag string) string { return "/tags/" + pathEscape(tag) }
 
 // trail is the way from the front to the agent.
-func (p Agent) trail() []Link {
+func (p *Agent) trail() []Link {
 	links := []Link{{"All agents", "/search"}}
 	for _, c := range p.Path {
 		links = append(links, Link{c.Title, CategoryPath(c.Slug)})
@@ -36,14 +36,14 @@ func (p Agent) trail() []Link {
 }
 
 // category is the shelf on which the agent stands; its Slug is "" when it is on none.
-func (p Agent) category() Category {
+func (p *Agent) category() Category {
 	if len(p.Path) == 0 {
 		return Category{}
 	}
 	return p.Path[len(p.Path)-1]
 }
 
-func (p Agent) moreLike() Link {
+func (p *Agent) moreLike() Link {
 	c := p.category()
 	if c.Slug == "" {
 		return Link{}
@@ -52,7 +52,7 @@ func (p Agent) moreLike() Link {
 }
 
 // own is what an offer gives that not every offer gives.
-func (p Agent) own(o Offer) (list []string) {
+func (p *Agent) own(o Offer) (list []string) {
 	for _, text := range o.Includes {
 		if slices.ContainsFunc(p.Offers, func(other Offer) bool { return !slices.Contains(other.Includes, text) }) {
 			list = append(list, text)
@@ -65,7 +65,7 @@ func (p Agent) own(o Offer) (list []string) {
 const longName = 60
 
 // free reports whether the agent can be had for nothing only.
-func (p Agent) free() bool {
+func (p *Agent) free() bool {
 	for _, o := range p.Offers {
 		if !o.Price.IsZero() {
 			return false

@@ -2,7 +2,7 @@ package views
 
 import "github.com/souk-market/souk/internal/market"
 
-// Agent is an agent's own page: AgentPage(site, Agent{...}).
+// Agent is an agent's own page: AgentPage(site, &Agent{...}).
 type Agent struct {
 	Meta     Meta
 	ID       string // sent with the form; also the seed of its tile

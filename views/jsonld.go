@@ -93,7 +93,7 @@ func graph(what any, crumbs ldCrumbs) string {
 }
 
 // meta is the page's own with what software reads of it. A page that isn't indexed has none.
-func (p Agent) meta(site Site) Meta {
+func (p *Agent) meta(site Site) Meta {
 	m := p.Meta
 	if m.NoIndex || site.BaseURL == "" {
 		return m
@@ -105,7 +105,7 @@ func (p Agent) meta(site Site) Meta {
 // product is schema.org's Product, as search engines ask for it: name, offers with price,
 // currency and availability, and the rating where there is one.
 // https://developers.google.com/search/docs/appearance/structured-data/product-snippet
-func (p Agent) product(site Site) ldProduct {
+func (p *Agent) product(site Site) ldProduct {
 	address := site.absolute(AgentPath(p.Slug))
 	return ldProduct{
 		Type: "Product", ID: address + "#product", Name: p.Name, Description: p.Summary, URL: address, SKU: p.ID,
@@ -115,7 +115,7 @@ func (p Agent) product(site Site) ldProduct {
 	}
 }
 
-func (p Agent) offers(site Site, address string) []ldOffer {
+func (p *Agent) offers(site Site, address string) []ldOffer {
 	list := make([]ldOffer, len(p.Offers))
 	for i, o := range p.Offers {
 		price := o.Price

@@ -348,7 +348,7 @@ func TestHostileText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, html := range map[string]string{
-		"agent":   render(t, AgentPage(site, agent)),
+		"agent":   render(t, AgentPage(site, &agent)),
 		"search":  render(t, SearchPage(site, search)),
 		"seller":  render(t, SellerPage(site, profile)),
 		"reviews": render(t, ReviewsPage(site, Reviews{Slug: hostile, Name: hostile, Seller: hostile, Rating: agent.Rating, Reviews: agent.Reviews, Page: 1, Pages: 2})),
@@ -391,7 +391,7 @@ func TestSameBytes(t *testing.T) {
 }
 
 func TestHead(t *testing.T) {
-	doc := parse(t, AgentPage(testSite(), testAgent()))
+	doc := parse(t, AgentPage(testSite(), new(testAgent())))
 	for selector, want := range map[string]string{
 		"link[rel=canonical]":             "https://souk.example/agents/langchain-chroma",
 		"meta[property='og:url']":         "https://souk.example/agents/langchain-chroma",

@@ -7,16 +7,17 @@ import (
 	"github.com/a-h/templ"
 )
 
-// Prepared is the site with header and footer written ahead, for many pages, and how many
-// bytes they are.
+// Prepared is the site with what all pages share written ahead, and how many bytes that is.
 func (s Site) Prepared() (Site, int, error) {
-	head, err := written(header(s, "", ""))
-	if err != nil {
-		return s, 0, err
+	var err error
+	ahead := func(c templ.Component) (html HTML) {
+		if err == nil {
+			html, err = written(c)
+		}
+		return html
 	}
-	foot, err := written(footer(s))
-	s.header, s.footer = head, foot
-	return s, len(head) + len(foot), err
+	s.links, s.header, s.footer = ahead(assetLinks(s)), ahead(header(s, "", "")), ahead(footer(s))
+	return s, len(s.links) + len(s.header) + len(s.footer), err
 }
 
 // PrepareCards writes cards ahead for shelves of many pages, and returns how many bytes
@@ -44,6 +45,13 @@ func headerOf(site Site, kind, query string) templ.Component {
 		return safe(site.header)
 	}
 	return header(site, kind, query)
+}
+
+func assetLinksOf(site Site) templ.Component {
+	if site.links != "" {
+		return safe(site.links)
+	}
+	return assetLinks(site)
 }
 
 func footerOf(site Site) templ.Component {

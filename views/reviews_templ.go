@@ -100,7 +100,7 @@ func ReviewsPage(site Site, p Reviews) templ.Component {
 }
 
 // reviewSummary is the section of an agent's page.
-func reviewSummary(p Agent) templ.Component {
+func reviewSummary(p *Agent) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

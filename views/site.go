@@ -20,7 +20,7 @@ type Site struct {
 	// Categories are those of header and footer, in order (see Categories).
 	Categories []Category
 
-	header, footer HTML // written ahead by Prepared
+	links, header, footer HTML // written ahead by Prepared
 }
 
 func (s Site) asset(name string) string {

@@ -107,6 +107,11 @@ func glyphs(icons string, permissions []string) templ.Component {
 	})
 }
 
+// icon is a symbol of the sprite, its name one of this package's own.
+func icon(site Site, name string) templ.Component {
+	return safe(HTML(`<svg class="icon" width="20" height="20" aria-hidden="true"><use href="` + site.asset("icons.svg") + "#" + name + `"></use></svg>`))
+}
+
 // marked is a text with what was searched for set off.
 func marked(text string, marks []Span) templ.Component {
 	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error { return writeMarked(w, text, marks, nil) })

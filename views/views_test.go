@@ -194,7 +194,7 @@ func BenchmarkAgentPage(b *testing.B) {
 	site, page := testSite(), testAgent()
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := AgentPage(site, page).Render(b.Context(), io.Discard); err != nil {
+		if err := AgentPage(site, &page).Render(b.Context(), io.Discard); err != nil {
 			b.Fatal(err)
 		}
 	}

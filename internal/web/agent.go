@@ -44,7 +44,7 @@ func (s *Server) agent(tx store.Reader, at address) (content, error) {
 	if page.Related, err = s.related(tx, sh.site, d.ID, d.Category); err != nil {
 		return content{}, err
 	}
-	return html(views.AgentPage(sh.site, page))
+	return html(views.AgentPage(sh.site, &page))
 }
 
 // offShelf says what has become of an agent. One that may come back is not found, one that
