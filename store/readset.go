@@ -85,7 +85,7 @@ func (s *ReadSet) keep(key []byte) Key {
 	return s.arena[start:len(s.arena):len(s.arena)]
 }
 
-const readSetChunk = 2 << 10 // bytes: about fifty keys
+const readSetChunk = 1 << 10 // bytes: about twenty-five keys, an agent's page
 
 // Compact returns the set for keeping: each point once, and no memory but what the keys
 // take. size is how much that is, in bytes.
