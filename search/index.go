@@ -34,6 +34,7 @@ type Index struct {
 	hold    *store.Retention
 	rules   rules
 
+	cold    bool        // see StayCold
 	analyst analyst     // of what is followed; owned by Run
 	gen     *generation // owned by Run, and by Open and Close before and after it
 	next    int         // number of the next generation; owned like gen

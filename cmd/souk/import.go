@@ -50,6 +50,7 @@ func (c *importCmd) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	h.index.StayCold()
 	return errors.Join(h.importListings(ctx, in, o), h.close())
 }
 

@@ -31,6 +31,7 @@ func (*reindexTask) run(ctx context.Context, h *house, c *control.Console) error
 		if index, err = search.Open(search.Options{Dir: filepath.Join(h.cfg.Data, "search"), DB: h.db, Logger: h.log}); err != nil {
 			return err
 		}
+		index.StayCold()
 		following, stop := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		go func() { ended <- index.Run(following) }()
