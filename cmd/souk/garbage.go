@@ -13,7 +13,7 @@ import (
 // garbage grow as large.
 const (
 	leastGarbage  = 30 // while serving: 10 minutes of load over 30,000 agents leave 241 MB resident, 259 at 40
-	mostGarbage   = 100
+	mostGarbage   = 50 // what is in use may double in the second before it is looked at again
 	importGarbage = 70
 )
 
@@ -30,8 +30,8 @@ func limitGarbage(percent int) {
 
 func garbageIsSet() bool { return os.Getenv("GOGC") != "" }
 
-// paceGarbage lets a server have the garbage that its heap has room for, so that collecting
-// takes half as long for as long as little is in use.
+// paceGarbage lets a server have the garbage that its heap has room for, so that it collects
+// less often until leastGarbage is what there is room for.
 func paceGarbage(ctx context.Context) error {
 	if garbageIsSet() {
 		return nil

@@ -10,7 +10,7 @@ func TestRoomForGarbage(t *testing.T) {
 		inUse uint64
 		want  int
 	}{
-		{0, 100}, {20 << 20, 100}, {75 << 20, 100}, {100 << 20, 50}, {110 << 20, 30}, {150 << 20, 30}, {4 << 30, 30},
+		{0, 50}, {20 << 20, 50}, {100 << 20, 50}, {105 << 20, 40}, {110 << 20, 30}, {150 << 20, 30}, {4 << 30, 30},
 	} {
 		if got := roomForGarbage(c.inUse); got != c.want {
 			t.Errorf("with %d MiB in use, %d %% of garbage; want %d", c.inUse>>20, got, c.want)
