@@ -50,11 +50,12 @@ func putAlias(tx *store.Tx, a market.TagAlias) error {
 	if err != nil {
 		return err
 	}
+	asked := a.Tag
 	if end, ok := al[a.Tag]; ok {
 		a.Tag = end
 	}
 	if a.Tag == a.Alias {
-		return market.Errorf(market.Conflict, "%q stands for %q already. Remove that first.", al[a.Alias], a.Alias)
+		return market.Errorf(market.Conflict, "%q stands for %q already. Take that back first.", asked, a.Alias)
 	}
 	for other, to := range al {
 		if to == a.Alias {

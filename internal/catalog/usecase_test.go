@@ -344,7 +344,7 @@ func TestMergeTags(t *testing.T) {
 	if diff := cmp.Diff([]market.Tag{"csv", "postgres"}, at.now().Tags); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := at.MergeTags(ctx, operator, "postgres", "pg"); !market.Is(err, market.Conflict) {
+	if _, err := at.MergeTags(ctx, operator, "postgres", "pg"); !market.Is(err, market.Conflict) || !strings.Contains(market.Message(err), `"pg" stands for "postgres"`) {
 		t.Errorf("in a circle: %v", err)
 	}
 	at.must(at.UnmergeTag(ctx, operator, "pg"))
